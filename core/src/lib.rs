@@ -1,4 +1,13 @@
 //! A no_std, allocation-free SMTP server: sessions, handlers and grammar, without any I/O.
+//!
+//! Octets go into a [`server::Session`], events come out, answers go back in; [`server::step`] does that for a
+//! [`server::Handler`]. Everything else is an adapter that moves octets, or a handler.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`wire`] | octets and grammar; no order |
+//! | [`server`] | order (no octets), and the session that joins both; handlers |
+//! | [`store`] | buffers that belong to the owner of a session |
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -14,4 +23,6 @@
     )
 )]
 
+pub mod server;
+pub mod store;
 pub mod wire;

@@ -1,5 +1,15 @@
 //! Octets and grammar (RFC 5321 §4.1, §4.2, §4.5.2): what a line or a text says, never whether it may come now.
 
-pub mod path;
-pub mod params;
-pub mod text;
+mod command;
+mod params;
+mod path;
+mod reply;
+mod text;
+
+pub use command::{Command, Malformed, Unfit, Verb, split};
+pub use params::{Param, Params, ParamsIter, number};
+pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};
+#[cfg(feature = "enhanced")]
+pub use reply::Enhanced;
+pub use reply::{MAX_REPLY, Reply};
+pub use text::{Decoder, Piece};

@@ -1,0 +1,129 @@
+//! From input to command lines: a line that lies whole in the input is read there, one that is cut is kept.
+
+use crate::store::Store;
+
+/// What stands in the line's storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// The beginning of a line, perhaps nothing.
+    Start,
+    /// A whole line that waits for its turn.
+    Whole,
+    /// Nothing; a line that was too long has ended, and its reply waits for its turn.
+    TooLong,
+    /// A line that was dealt with.
+    Done,
+    /// Nothing; the rest of a line that is too long is being thrown away. Whether its last octet was a CR.
+    Excess {
+        /// The last octet thrown away was a CR.
+        cr: bool,
+    },
+    /// The reply that waits for the end of a refused text.
+    Refusal,
+}
+
+/// A line as it was found.
+pub(crate) enum Line<'s, 'i> {
+    /// A line without its CRLF. `rest`: the input behind it, if it lies in the input.
+    Found {
+        /// The line.
+        line: &'s [u8],
+        /// The input behind it.
+        rest: Option<&'i [u8]>,
+    },
+    /// A line over the limit has come to its end, and is gone; said again until `kept` is set back.
+    TooLong,
+    /// The input holds no more than the beginning of a line, which is kept.
+    Starved,
+}
+
+/// Finds the next line. Only CRLF ends a line: a bare LF or CR is a part of it (RFC 5321 §2.3.8).
+///
+/// `limit` counts the CRLF. A line over it is refused wherever the input was cut.
+pub(crate) fn find<'s, 'i: 's, L: Store>(
+    kept: &mut Kept,
+    store: &'s mut L,
+    input: &mut &'i [u8],
+    limit: usize,
+) -> Line<'s, 'i> {
+    if *kept == Kept::Done {
+        store.release();
+        *kept = Kept::Start;
+    }
+    match kept {
+        Kept::Whole => return found(store.octets(), None),
+        Kept::TooLong => return Line::TooLong,
+        _ => {}
+    }
+    let last = match kept {
+        Kept::Excess { cr: true } => b'\r',
+        Kept::Excess { cr: false } => 0,
+        _ => store.octets().last().copied().unwrap_or(0),
+    };
+    let end = end_of_line(last, input);
+    let (taken, rest) = input.split_at_checked(end.unwrap_or(input.len())).unwrap_or((input, b""));
+    if let Kept::Excess { cr } = kept {
+        *input = rest;
+        if end.is_some() {
+            *kept = Kept::TooLong;
+            return Line::TooLong;
+        }
+        *cr = taken.last().map_or(*cr, |octet| *octet == b'\r');
+        return Line::Starved;
+    }
+    let before = store.octets().len();
+    let is_too_long = before.saturating_add(taken.len()) > limit;
+    match (end, is_too_long) {
+        (Some(_), true) => {
+            *kept = Kept::TooLong;
+            *input = rest;
+            store.release();
+            Line::TooLong
+        }
+        (Some(_), false) if before == 0 => found(taken, Some(rest)),
+        (None, true) => {
+            *kept = Kept::Excess { cr: taken.last() == Some(&b'\r') };
+            *input = rest;
+            store.release();
+            Line::Starved
+        }
+        (_, false) => {
+            if !taken.is_empty() {
+                let _ = store.view().extend_from_slice(taken);
+            }
+            *input = rest;
+            if end.is_none() {
+                return Line::Starved;
+            }
+            *kept = Kept::Whole;
+            found(store.octets(), None)
+        }
+    }
+}
+
+fn found<'s, 'i>(line: &'s [u8], rest: Option<&'i [u8]>) -> Line<'s, 'i> {
+    Line::Found { line: line.strip_suffix(b"\r\n").unwrap_or(line), rest }
+}
+
+/// Where the first line ends: the index behind its LF. `last` is the octet before the input.
+fn end_of_line(last: u8, input: &[u8]) -> Option<usize> {
+    let mut from = 0_usize;
+    loop {
+        let at = from.saturating_add(line_feed(input.get(from..)?)?);
+        let before = match at.checked_sub(1) {
+            Some(before) => input.get(before).copied(),
+            None => Some(last),
+        };
+        from = at.saturating_add(1);
+        if before == Some(b'\r') {
+            return Some(from);
+        }
+    }
+}
+
+fn line_feed(octets: &[u8]) -> Option<usize> {
+    #[cfg(feature = "memchr")]
+    return memchr::memchr(b'\n', octets);
+    #[cfg(not(feature = "memchr"))]
+    octets.iter().position(|octet| *octet == b'\n')
+}

@@ -1,0 +1,24 @@
+//! The server's side: in which order things may come, the session that knows both octets and order, and the
+//! handler that it asks.
+
+mod config;
+mod event;
+mod extensions;
+mod handler;
+mod line;
+mod order;
+mod output;
+mod parameters;
+mod session;
+mod step;
+mod text;
+mod texts;
+
+pub use config::{Commands, Config, Limits, Timers};
+pub use event::{Answer, Body, Ending, Event, Flow, Hello, Mail, Patience, Peer, Rcpt, Tls, Verify};
+pub use extensions::Extensions;
+pub use handler::Handler;
+pub use order::{Order, Question, State};
+pub use session::Session;
+pub use step::{Progress, step};
+pub use texts::Texts;

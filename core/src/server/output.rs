@@ -1,0 +1,107 @@
+//! The output: replies that wait to be sent, and answers of many lines that wait for room.
+
+use super::{Config, Extensions};
+use crate::store::Store;
+use crate::wire::{MAX_REPLY, Reply};
+
+/// Octets to send. They are never moved: `sent` counts what is gone, and the storage starts anew when all is.
+#[derive(Debug)]
+pub(crate) struct Output<O> {
+    store: O,
+    sent: usize,
+}
+
+impl<O: Store> Output<O> {
+    pub(crate) const fn new(store: O) -> Self {
+        Self { store, sent: 0 }
+    }
+
+    /// Whether the longest reply fits.
+    pub(crate) fn has_room(&self) -> bool {
+        self.store.room() >= MAX_REPLY
+    }
+
+    pub(crate) fn octets(&self) -> &[u8] {
+        self.store.octets().get(self.sent..).unwrap_or(b"")
+    }
+
+    /// `count` octets were sent; true when that were all.
+    pub(crate) fn sent(&mut self, count: usize) -> bool {
+        self.sent = self.sent.saturating_add(count);
+        if self.sent < self.store.octets().len() {
+            return false;
+        }
+        self.clear();
+        true
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.store.release();
+        self.sent = 0;
+    }
+
+    pub(crate) fn reply(&mut self, reply: &Reply<'_>, config: &Config<'_>) {
+        reply.write(self.store.view(), sends_enhanced(config));
+    }
+
+    /// A line that was written before, such as a refusal that waited for the end of its text.
+    pub(crate) fn octets_of_reply(&mut self, octets: &[u8]) {
+        let _ = self.store.view().extend_from_slice(octets);
+    }
+
+    /// `220 host text`, or the first line of the answer to HELO and EHLO: `250 host`, `250-host text`.
+    pub(crate) fn greeting(&mut self, code: &[u8; 3], is_last: bool, host: &str, text: &[u8]) {
+        let out = self.store.view();
+        let _ = out.extend_from_slice(code);
+        let _ = out.push(if is_last { b' ' } else { b'-' });
+        let _ = out.extend_from_slice(host.as_bytes());
+        // The host has up to 255 octets; a longer text is for people and may be cut.
+        let text = text.get(..200).unwrap_or(text);
+        if !text.is_empty() {
+            let _ = out.push(b' ');
+        }
+        for octet in text {
+            let _ = out.push(if matches!(octet, b' '..=b'~') { *octet } else { b'?' });
+        }
+        let _ = out.extend_from_slice(b"\r\n");
+    }
+
+    /// A line of EHLO's answer: `250-SIZE 1000`.
+    pub(crate) fn keyword(&mut self, extension: Extensions, is_last: bool, config: &Config<'_>) {
+        let out = self.store.view();
+        let _ = out.extend_from_slice(if is_last { b"250 " } else { b"250-" });
+        let _ = out.extend_from_slice(extension.keyword().as_bytes());
+        if extension == Extensions::SIZE && config.limits.size > 0 {
+            let _ = out.push(b' ');
+            let (digits, len) = decimal(config.limits.size);
+            let _ = out.extend_from_slice(digits.get(len..).unwrap_or(b""));
+        }
+        let _ = out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Whether enhanced codes are sent (RFC 2034 §3).
+pub(crate) fn sends_enhanced(config: &Config<'_>) -> bool {
+    #[cfg(feature = "enhanced")]
+    return config.extensions.contains(Extensions::ENHANCEDSTATUSCODES);
+    #[cfg(not(feature = "enhanced"))]
+    {
+        let _ = config;
+        false
+    }
+}
+
+/// The digits of a number, at the end of the array, and where they begin.
+fn decimal(mut number: u32) -> ([u8; 10], usize) {
+    let mut digits = [b'0'; 10];
+    let mut start = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0'.wrapping_add((number % 10) as u8);
+        number /= 10;
+        start = at;
+        if number == 0 {
+            break;
+        }
+    }
+    (digits, start)
+}

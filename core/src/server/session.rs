@@ -1,0 +1,611 @@
+//! The session: octets in, events out, answers in, octets out.
+
+use heapless::Vec;
+
+use super::event::{Answer, Ending, Event, Flow, Hello, Mail, Patience, Peer, Rcpt, Tls, Verify};
+use super::line::{self, Kept, Line};
+use super::order::{Question, State};
+use super::output::{Output, sends_enhanced};
+use super::parameters;
+use super::text::{Fate, Received, Text};
+use super::{Config, Extensions, Order};
+use crate::store::Store;
+use crate::wire::{Command, Malformed, Reply, Unfit, Verb, split};
+
+/// A server's session with one client, without I/O.
+///
+/// It holds no address and no text, only counts: its size does not grow with recipients or messages. `L` keeps a
+/// line that the end of the input cut, `O` keeps output; both hold at least 512 octets.
+///
+/// # How to drive it
+/// [`step`](super::step) does all of this for a [`Handler`](super::Handler). Whoever calls [`poll`](Self::poll)
+/// himself keeps to this contract:
+///
+/// 1. Every event but [`Event::Idle`] consumed input or changed the state, so calling `poll` until it is idle comes
+///    to an end.
+/// 2. `Idle` while [`can_answer`](Self::can_answer) is false: send the output, then poll again before reading.
+///    `Idle` while [`open`](Self::open) is not 0, or while input is left: wait for the answer, or for room; do not
+///    read. Otherwise: send the output, then read.
+/// 3. After [`Event::Closed`] there is only `Idle`. Send what is in [`output`](Self::output) first; then shut down
+///    writing, read and throw away until the end, 64 KiB or 1 s, and only then close: a reset must not overtake the
+///    last reply.
+/// 4. Input may come in two parts, as from a ring that wraps: go on while anything moves.
+/// 5. A positive answer of the wrong kind (250 to [`Event::Data`]) becomes 451.
+/// 6. After 354 the text stands at the start of a line: `.CRLF` at once is an empty message.
+/// 7. `room` caps and stops text only; the end of the text and commands still pass.
+/// 8. The end of the text is decided on the octets as they came.
+/// 9. While a question is open, `poll` may bring further [`Event::Rcpt`]: answers are to the oldest question first. Who
+///    can hold only one question does not poll while one is open.
+///
+/// # Example
+/// ```
+/// use smtpd_core::server::{Answer, Config, Event, Peer, Session};
+/// let config = Config::new("mx.example.org");
+/// let mut session = Session::new(&config, Peer::default());
+/// let mut input: &[u8] = b"QUIT\r\n";
+/// loop {
+///     match session.poll(&mut input, usize::MAX) {
+///         Event::Idle => break,
+///         Event::Connected(_) => assert!(session.answer(Answer::Accept)),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(session.output(), b"220 mx.example.org ESMTP\r\n221 2.0.0 Bye\r\n");
+/// ```
+#[derive(Debug)]
+pub struct Session<'c, L: Store = Vec<u8, 1024>, O: Store = Vec<u8, 1024>> {
+    config: &'c Config<'c>,
+    peer: Peer,
+    offered: Extensions,
+    /// What the open EHLO will be offered.
+    candidate: Extensions,
+    order: Order,
+    text: Text,
+    due: Due,
+    /// The newest open question was answered out of turn: it gets 451.
+    is_faulty: bool,
+    epoch: u32,
+    kept: Kept,
+    line: L,
+    output: Output<O>,
+}
+
+/// Lines that are due as soon as the output has room for them; nothing else is done before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Nothing,
+    /// The rest of EHLO's answer.
+    Keywords(Extensions),
+    /// 503 for so many RCPT behind a refused MAIL.
+    NeedMail(u16),
+    /// The reply that was kept, or that to a message over the limit, for so many recipients.
+    Refusal(Fate, u16),
+}
+
+impl<'c> Session<'c> {
+    /// A session with storage of its own; no output yet.
+    #[must_use]
+    pub fn new(config: &'c Config<'c>, peer: Peer) -> Self {
+        Self::with(config, peer, Vec::new(), Vec::new())
+    }
+}
+
+impl<'c, L: Store, O: Store> Session<'c, L, O> {
+    /// A session with the storage given: `line` for a cut line, `output` for what is to be sent, both empty.
+    #[must_use]
+    pub fn with(config: &'c Config<'c>, peer: Peer, line: L, output: O) -> Self {
+        Self {
+            config,
+            peer,
+            offered: Extensions::NONE,
+            candidate: Extensions::NONE,
+            order: Order::new(),
+            text: Text::new(),
+            due: Due::Nothing,
+            is_faulty: false,
+            epoch: 0,
+            kept: Kept::Start,
+            line,
+            output: Output::new(output),
+        }
+    }
+
+    /// Takes what it can off `input` and says what came of it; `room` is how many octets of text can be taken now.
+    pub fn poll<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8], room: usize) -> Event<'s> {
+        if self.order.state == State::Text {
+            return self.receive(input, room);
+        }
+        if let State::Closing(why) = self.order.state {
+            self.order.state = State::Closed;
+            return Event::Closed(why);
+        }
+        if !self.produce() || !self.can_answer() || self.is_faulty {
+            return Event::Idle;
+        }
+        match (self.order.state, self.order.question) {
+            (State::New, Question::None) => {
+                self.order.question = Question::Connected;
+                Event::Connected(self.peer)
+            }
+            (State::Aborted, _) => {
+                self.order.reset();
+                Event::Reset
+            }
+            (State::Complete(asked), Question::None) => match self.order.next_message(asked, self.config.lmtp) {
+                Some(recipient) => Event::Message(recipient),
+                None => Event::Handled,
+            },
+            (State::New | State::Complete(_) | State::Closed | State::Tls, _) => Event::Idle,
+            _ => self.command(input),
+        }
+    }
+
+    /// Answers the oldest open question; false: none is open. [`Answer::Later`] leaves it open.
+    pub fn answer(&mut self, answer: Answer<'_>) -> bool {
+        let question = self.order.question;
+        if question == Question::None {
+            return false;
+        }
+        let reply = match answer {
+            Answer::Later => return true,
+            Answer::Accept => stock(question, self.config),
+            Answer::Reply(reply) if fits(question, reply.code()) => reply,
+            Answer::Reply(_) if question == Question::Connected => {
+                self.close(Some(&self.config.texts.broken), Ending::Fault);
+                return true;
+            }
+            Answer::Reply(_) => self.config.texts.fault,
+        };
+        self.epoch = self.epoch.wrapping_add(1);
+        if reply.code() == 421 {
+            self.close(Some(&reply), Ending::Refused);
+            return true;
+        }
+        let behind = self.order.proceed(reply.is_positive());
+        self.say(question, &reply);
+        if behind > 0 {
+            self.due = Due::NeedMail(behind);
+        }
+        self.produce();
+        if self.is_faulty && self.order.open() <= 1 {
+            self.is_faulty = false;
+            self.answer(Answer::Reply(self.config.texts.fault));
+        }
+        true
+    }
+
+    /// What the handler says to the text that it just got.
+    pub fn flow(&mut self, flow: Flow<'_>) {
+        let Flow::Refuse(reply) = flow else { return };
+        if self.order.state != State::Text || !self.text.is_wanted() {
+            return;
+        }
+        if reply.code() == 421 {
+            return self.close(Some(&reply), Ending::Refused);
+        }
+        let is_refusal = reply.is_valid() && !reply.is_positive();
+        let reply = if is_refusal { reply } else { self.config.texts.fault };
+        self.line.release();
+        reply.write(self.line.view(), sends_enhanced(self.config));
+        self.kept = Kept::Refusal;
+        self.text.refuse();
+    }
+
+    /// Before EHLO is answered: of the extensions that need a handler, only those in `extensions` are offered.
+    pub fn restrict(&mut self, extensions: Extensions) {
+        let dropped = Extensions::NEED_HANDLER.without(extensions);
+        self.candidate = self.candidate.without(dropped);
+    }
+
+    /// The extensions that the client was offered by its last EHLO.
+    #[must_use]
+    pub const fn offered(&self) -> Extensions {
+        self.offered
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// Where the session stands.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.order.state
+    }
+
+    /// Questions not yet answered.
+    #[must_use]
+    pub fn open(&self) -> u16 {
+        self.order.open()
+    }
+
+    /// Whether further questions may come while those that are open are not answered, if input is given.
+    #[must_use]
+    pub fn takes_more(&self) -> bool {
+        self.order.takes_more() && !self.is_faulty && !matches!(self.kept, Kept::Whole | Kept::TooLong)
+    }
+
+    /// Whether the output has room for one reply of any length.
+    #[must_use]
+    pub fn can_answer(&self) -> bool {
+        self.due == Due::Nothing && self.output.has_room()
+    }
+
+    /// What is to be sent.
+    #[must_use]
+    pub fn output(&self) -> &[u8] {
+        self.output.octets()
+    }
+
+    /// The first `octets` of the output were sent.
+    pub fn sent(&mut self, octets: usize) {
+        if octets > 0 && self.output.sent(octets) {
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+    }
+
+    /// TLS stands. All that was read before is thrown away, and all that the client said is forgotten: nobody can
+    /// put commands in front of the handshake (RFC 3207 §4.2).
+    pub fn tls_started(&mut self, input: &mut &[u8], tls: Tls) {
+        let Tls = tls;
+        if self.order.state != State::Tls {
+            return;
+        }
+        *input = &[];
+        self.line.release();
+        self.kept = Kept::Start;
+        self.order.state = State::Start;
+        self.offered = Extensions::NONE;
+        self.peer.tls = true;
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// How long to wait for what the session waits for now.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        let timers = &self.config.timers;
+        let secs = match self.order.question {
+            Question::None if !self.output().is_empty() => timers.output,
+            Question::None if self.order.state == State::Text => timers.text,
+            Question::None => timers.command,
+            Question::Data => timers.data,
+            Question::Message(_) => timers.message,
+            _ => timers.answer,
+        };
+        Patience { secs, epoch: self.epoch }
+    }
+
+    /// Ends the session for a reason from outside: the client hears 421 where one can still be sent.
+    pub fn end(&mut self, why: Ending) {
+        let texts = self.config.texts;
+        let reply = match why {
+            Ending::Expired => Some(&texts.expired),
+            Ending::Stopping => Some(&texts.stopping),
+            Ending::Fault => Some(&texts.broken),
+            Ending::Limit => Some(&texts.limit),
+            Ending::Quit | Ending::Refused | Ending::Lost => None,
+        };
+        if why == Ending::Lost {
+            self.output.clear();
+        }
+        self.close(reply, why);
+    }
+
+    /// Answers the newest open question out of turn, which is a mistake: it will get 451, and none is asked before.
+    pub(crate) fn fault(&mut self) {
+        self.is_faulty = true;
+    }
+
+    fn close(&mut self, reply: Option<&Reply<'_>>, why: Ending) {
+        if let (true, Some(reply)) = (self.can_answer(), reply) {
+            self.output.reply(reply, self.config);
+        }
+        self.due = Due::Nothing;
+        close(&mut self.order, why);
+    }
+
+    /// Writes the answer to `question`, which the order has taken.
+    fn say(&mut self, question: Question, reply: &Reply<'_>) {
+        let (config, output) = (self.config, &mut self.output);
+        match question {
+            Question::Connected if reply.is_positive() => output.greeting(b"220", true, config.host, reply.text()),
+            Question::Hello { extended } if reply.is_positive() => {
+                self.offered = if extended { self.candidate } else { Extensions::NONE };
+                output.greeting(b"250", self.offered.is_empty(), config.host, reply.text());
+                self.due = Due::Keywords(self.offered);
+            }
+            _ => output.reply(reply, config),
+        }
+    }
+
+    /// Writes the lines that are due, as far as there is room; true when none is left.
+    fn produce(&mut self) -> bool {
+        let config = self.config;
+        while self.due != Due::Nothing {
+            if !self.output.has_room() {
+                return false;
+            }
+            let is_last = match &mut self.due {
+                Due::Nothing => true,
+                Due::Keywords(left) => {
+                    if let Some(extension) = left.take_first() {
+                        self.output.keyword(extension, left.is_empty(), config);
+                    }
+                    left.is_empty()
+                }
+                Due::NeedMail(left) => {
+                    self.output.reply(&config.texts.need_mail, config);
+                    count_down(left)
+                }
+                Due::Refusal(fate, left) => {
+                    match fate {
+                        Fate::TooBig => self.output.reply(&config.texts.size, config),
+                        _ => self.output.octets_of_reply(self.line.octets()),
+                    }
+                    count_down(left)
+                }
+            };
+            if is_last {
+                self.due = Due::Nothing;
+                if self.kept == Kept::Refusal {
+                    self.kept = Kept::Done;
+                }
+            }
+        }
+        true
+    }
+
+    /// The text, or what comes of its end.
+    fn receive<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Event<'i> {
+        match self.text.receive(input, room, &self.config.limits, &mut self.epoch) {
+            Received::Wanted(octets) => Event::Text(octets),
+            Received::Dropped => Event::Handled,
+            Received::Reset => Event::Reset,
+            Received::Starved => Event::Idle,
+            Received::Exhausted => {
+                self.close(Some(&self.config.texts.limit), Ending::Limit);
+                Event::Handled
+            }
+            Received::End(Fate::Wanted) => {
+                self.order.state = State::Complete(0);
+                self.epoch = self.epoch.wrapping_add(1);
+                Event::Handled
+            }
+            Received::End(fate) => {
+                self.due = Due::Refusal(fate, self.order.replies(self.config.lmtp));
+                self.order.reset();
+                self.epoch = self.epoch.wrapping_add(1);
+                self.produce();
+                Event::Handled
+            }
+        }
+    }
+
+    /// The next command, if it is complete and may be asked now.
+    fn command<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Event<'s> {
+        let Self { config, offered, candidate, order, text, epoch, kept, line, output, peer, .. } = self;
+        let config = *config;
+        let is_behind = order.question != Question::None;
+        if is_behind && !order.takes_more() {
+            return Event::Idle;
+        }
+        // A TLS client would wait for an answer to its hello for ever: say at once what this is.
+        if order.is_fresh() && line.octets().is_empty() && input.first() == Some(&TLS_HANDSHAKE) {
+            output.reply(&config.texts.foreign, config);
+            close(order, Ending::Limit);
+            return Event::Handled;
+        }
+        let capacity = line.octets().len().saturating_add(line.room());
+        let limit = match usize::from(config.limits.line) {
+            0 => capacity,
+            limit => limit.min(capacity),
+        };
+        let found = match line::find(kept, line, input, limit) {
+            Line::Starved => return Event::Idle,
+            Line::TooLong if is_behind => return Event::Idle,
+            Line::TooLong => {
+                *kept = Kept::Start;
+                None
+            }
+            Line::Found { line, rest } => Some((line, rest)),
+        };
+        let verdict = match found {
+            Some((line, _)) => judge(line, order, config, *offered, is_behind),
+            None => Err(config.texts.line_too_long),
+        };
+        if is_behind && verdict.is_err() {
+            return Event::Idle;
+        }
+        match found {
+            Some((_, Some(rest))) => *input = rest,
+            Some((_, None)) => *kept = Kept::Done,
+            None => {}
+        }
+        *epoch = epoch.wrapping_add(1);
+        let mut verdict = verdict;
+        if !order.count_command(config.limits.commands) {
+            verdict = Err(config.texts.limit);
+        }
+        match verdict {
+            Err(reply) => {
+                // 4yz is a limit, not a mistake of the client's.
+                let is_error = reply.code() >= 500;
+                if reply.code() != 421 && (!is_error || order.count_error(config.limits.errors)) {
+                    output.reply(&reply, config);
+                } else {
+                    let reply = if is_error { config.texts.limit } else { reply };
+                    output.reply(&reply, config);
+                    close(order, Ending::Limit);
+                }
+                Event::Handled
+            }
+            Ok(Asked::Hello(hello)) => {
+                *candidate = announced(config, *peer);
+                order.question = Question::Hello { extended: hello.extended };
+                Event::Hello(hello)
+            }
+            Ok(Asked::Mail(mail)) => {
+                order.ask_mail();
+                Event::Mail(mail)
+            }
+            Ok(Asked::Rcpt(rcpt)) => {
+                order.ask_rcpt();
+                Event::Rcpt(rcpt)
+            }
+            Ok(Asked::Verify(verify)) => {
+                order.question = Question::Verify;
+                Event::Verify(verify)
+            }
+            Ok(Asked::Data) => {
+                order.question = Question::Data;
+                *text = Text::new();
+                Event::Data
+            }
+            Ok(Asked::Rset) => {
+                output.reply(&config.texts.ok, config);
+                let is_transaction = order.state == State::Transaction;
+                order.reset();
+                if is_transaction { Event::Reset } else { Event::Handled }
+            }
+            Ok(Asked::Say(reply)) => {
+                output.reply(&reply, config);
+                Event::Handled
+            }
+            Ok(Asked::Quit) => {
+                output.reply(&config.texts.bye, config);
+                close(order, Ending::Quit);
+                Event::Handled
+            }
+            Ok(Asked::StartTls) => {
+                output.reply(&config.texts.start_tls, config);
+                order.state = State::Tls;
+                Event::StartTls
+            }
+        }
+    }
+}
+
+/// The first octet of a TLS record that holds a handshake (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// A command that may come now, and what has to be done about it.
+enum Asked<'c, 's> {
+    Hello(Hello<'s>),
+    Mail(Mail<'s>),
+    Rcpt(Rcpt<'s>),
+    Data,
+    Rset,
+    Verify(Verify<'s>),
+    Say(Reply<'c>),
+    Quit,
+    StartTls,
+}
+
+/// Checks a line: its octets, its verb's place, its argument's form, its parameters.
+fn judge<'c, 's>(
+    line: &'s [u8],
+    order: &Order,
+    config: &Config<'c>,
+    offered: Extensions,
+    is_behind: bool,
+) -> Result<Asked<'c, 's>, Reply<'c>> {
+    let texts = config.texts;
+    let (verb, argument) = split(line).map_err(|unfit| match unfit {
+        Unfit::Control => texts.control,
+        Unfit::NotAscii => texts.not_ascii,
+    })?;
+    let Some(verb) = verb else {
+        // A browser that was sent here may carry SMTP in the body of its request: it gets no second line.
+        let is_http = line.split_last_chunk::<8>().is_some_and(|(_, tail)| tail.starts_with(b"HTTP/1."));
+        return Err(if is_http { texts.foreign } else { texts.unrecognized });
+    };
+    if !is_behind {
+        order.admit(verb, config)?;
+    } else if verb != Verb::Rcpt {
+        return Err(texts.need_rcpt);
+    }
+    let command = Command::parse(verb, argument).map_err(|malformed| match malformed {
+        Malformed::Argument => texts.argument,
+        Malformed::Sender => texts.sender,
+        Malformed::Recipient => texts.recipient,
+    })?;
+    Ok(match command {
+        Command::Hello { name, extended } => Asked::Hello(Hello { name, extended }),
+        Command::Mail { path, params } => {
+            let (size, body) = parameters::of_mail(params, config, offered)?;
+            if !order.may_begin(config.limits.transactions) {
+                return Err(texts.limit);
+            }
+            Asked::Mail(Mail { reverse_path: path, size, body, params })
+        }
+        Command::Rcpt { path, params } => {
+            parameters::of_rcpt(params, config)?;
+            if !order.has_room(config.limits.recipients) {
+                return Err(texts.recipients);
+            }
+            Asked::Rcpt(Rcpt { forward_path: path, params })
+        }
+        Command::Data => Asked::Data,
+        Command::Rset => Asked::Rset,
+        Command::Verify { string, expand } => Asked::Verify(Verify { string, expand }),
+        #[cfg(feature = "expn-help")]
+        Command::Help => Asked::Say(texts.help),
+        Command::Noop => Asked::Say(texts.ok),
+        Command::Quit => Asked::Quit,
+        Command::StartTls => Asked::StartTls,
+    })
+}
+
+fn close(order: &mut Order, why: Ending) {
+    if !matches!(order.state, State::Closing(_) | State::Closed) {
+        order.state = State::Closing(why);
+        order.question = Question::None;
+    }
+}
+
+/// What EHLO is answered with, before the handler has its say.
+fn announced(config: &Config<'_>, peer: Peer) -> Extensions {
+    #[cfg(feature = "expn-help")]
+    let all = match config.commands.contains(Verb::Help) {
+        true => config.extensions,
+        false => config.extensions.without(Extensions::HELP),
+    };
+    #[cfg(not(feature = "expn-help"))]
+    let all = config.extensions;
+    if peer.tls { all.without(Extensions::STARTTLS) } else { all }
+}
+
+/// What the session says when the handler accepts.
+fn stock<'c>(question: Question, config: &Config<'c>) -> Reply<'c> {
+    let texts = config.texts;
+    match question {
+        Question::Connected => Reply::new(220, config.greeting),
+        Question::Hello { .. } | Question::None => Reply::new(250, ""),
+        Question::Envelope { mail: true, .. } => texts.mail,
+        Question::Envelope { mail: false, .. } => texts.rcpt,
+        Question::Data => texts.data,
+        Question::Message(_) => texts.message,
+        Question::Verify => texts.verify,
+    }
+}
+
+/// Whether a code has its place as the answer to a question.
+fn fits(question: Question, code: u16) -> bool {
+    match code {
+        400..=599 => true,
+        220 => question == Question::Connected,
+        354 => question == Question::Data,
+        250 => !matches!(question, Question::Connected | Question::Data),
+        251 => matches!(question, Question::Envelope { mail: false, .. } | Question::Verify),
+        252 => question == Question::Verify,
+        _ => false,
+    }
+}
+
+/// One less; true when none is left.
+fn count_down(left: &mut u16) -> bool {
+    *left = left.saturating_sub(1);
+    *left == 0
+}

@@ -1,0 +1,129 @@
+//! One step of a session with its handler: poll, ask, answer.
+
+use core::task::Waker;
+
+use super::event::{Answer, Event, Flow};
+use super::order::State;
+use super::{Handler, Session};
+use crate::store::Store;
+
+/// What the driver has to do after a step.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Step again.
+    Moved,
+    /// Send the output, then step again: it is full.
+    Write,
+    /// Send the output, then read, then step again.
+    Read,
+    /// Send the output. The handler owes an answer, or has no room for text: wait for its waker, or ask again by
+    /// another step.
+    Wait {
+        /// Whether further input would be taken meanwhile (only for a handler with a backlog): more RCPT commands.
+        read: bool,
+    },
+    /// Send the output, start TLS, then call [`Session::tls_started`].
+    StartTls,
+    /// Send the output, then close: see the contract of [`Session`], 3.
+    Closed,
+}
+
+/// Does one thing: hands one event to the handler, and its answer to the session.
+///
+/// Super-loops pass [`Waker::noop`] and step again each turn.
+///
+/// ```
+/// use core::task::Waker;
+/// use smtpd_core::server::{step, Answer, Config, Flow, Handler, Peer, Progress, Rcpt, Session};
+/// struct Count(usize);
+/// impl Handler for Count {
+///     fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> { Answer::Accept }
+///     fn text(&mut self, octets: &[u8]) -> Flow<'_> { self.0 += octets.len(); Flow::Continue }
+///     fn message(&mut self, _: u16) -> Answer<'_> { Answer::Accept }
+/// }
+/// let config = Config::new("mx.example.org");
+/// let mut session = Session::new(&config, Peer::default());
+/// let mut input: &[u8] = b"HELO a\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nHi\r\n.\r\n";
+/// let mut count = Count(0);
+/// while step(&mut session, &mut input, &mut count, Waker::noop()) == Progress::Moved {}
+/// assert_eq!(count.0, 4);
+/// ```
+pub fn step<L: Store, O: Store>(
+    session: &mut Session<'_, L, O>,
+    input: &mut &[u8],
+    handler: &mut (impl Handler + ?Sized),
+    waker: &Waker,
+) -> Progress {
+    let open = session.open();
+    if open > 0 {
+        if !session.can_answer() {
+            return Progress::Write;
+        }
+        // Read before the answer is lent: it borrows the handler.
+        let (acts_on, backlog) = (handler.acts_on(), handler.backlog());
+        match handler.resume(waker) {
+            Answer::Later if open >= backlog => return Progress::Wait { read: false },
+            Answer::Later => {}
+            answer => {
+                session.restrict(acts_on);
+                session.answer(answer);
+                return Progress::Moved;
+            }
+        }
+    }
+    let is_text = session.state() == State::Text;
+    let room = if is_text { handler.room(waker) } else { usize::MAX };
+    let mut event = session.poll(input, room);
+    // Text in bulk: only what is not text goes the long way.
+    while let Event::Text(octets) = event {
+        if let Flow::Refuse(reply) = handler.text(octets) {
+            session.flow(Flow::Refuse(reply));
+        }
+        let room = handler.room(waker);
+        event = session.poll(input, room);
+    }
+    let acts_on = handler.acts_on();
+    let answer = match event {
+        Event::Connected(peer) => handler.connected(peer),
+        Event::Hello(hello) => handler.hello(hello),
+        Event::Mail(mail) => handler.mail(mail),
+        Event::Rcpt(rcpt) => handler.rcpt(rcpt),
+        Event::Data => handler.data(),
+        Event::Message(recipient) => handler.message(recipient),
+        Event::Verify(verify) => handler.verify(verify),
+        Event::Reset => {
+            handler.reset();
+            return Progress::Moved;
+        }
+        Event::Closed(why) => {
+            handler.closed(why);
+            return Progress::Closed;
+        }
+        Event::Handled | Event::Text(_) => return Progress::Moved,
+        Event::StartTls => return Progress::StartTls,
+        Event::Idle => return idle(session, input, open),
+    };
+    if open > 0 {
+        if answer != Answer::Later {
+            session.fault();
+        }
+    } else {
+        session.restrict(acts_on);
+        session.answer(answer);
+    }
+    Progress::Moved
+}
+
+/// Why nothing moved.
+fn idle<L: Store, O: Store>(session: &Session<'_, L, O>, input: &[u8], open: u16) -> Progress {
+    match session.state() {
+        State::Closed => Progress::Closed,
+        State::Tls => Progress::StartTls,
+        _ if open > 0 => Progress::Wait { read: input.is_empty() && session.takes_more() },
+        State::Text if !input.is_empty() => Progress::Wait { read: false },
+        State::Text => Progress::Read,
+        _ if !session.can_answer() => Progress::Write,
+        _ => Progress::Read,
+    }
+}

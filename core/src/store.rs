@@ -1,0 +1,39 @@
+//! Storage that belongs to the owner of a session: where a cut line and pending output lie.
+
+use heapless::{Vec, vec::VecView};
+
+/// A buffer of octets that its owner provides: inline on a device, on demand on a host.
+///
+/// `view` and `octets` are two methods so that borrows can be split. A `Store` holds at least 512 octets: the
+/// most that one reply may take.
+pub trait Store {
+    /// The buffer itself, made first if it does not exist.
+    fn view(&mut self) -> &mut VecView<u8>;
+
+    /// What is in it; empty if it does not exist.
+    fn octets(&self) -> &[u8];
+
+    /// How many octets can still be added, made or not.
+    fn room(&self) -> usize;
+
+    /// Nothing in it is needed any more: empties it, and gives it back where it came from.
+    fn release(&mut self);
+}
+
+impl<const N: usize> Store for Vec<u8, N> {
+    fn view(&mut self) -> &mut VecView<u8> {
+        self
+    }
+
+    fn octets(&self) -> &[u8] {
+        self
+    }
+
+    fn room(&self) -> usize {
+        N.saturating_sub(self.len())
+    }
+
+    fn release(&mut self) {
+        self.clear();
+    }
+}

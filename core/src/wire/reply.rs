@@ -1,0 +1,204 @@
+//! Replies (RFC 5321 §4.2) with enhanced status codes (RFC 2034, RFC 3463, RFC 5248): made, written, read.
+
+use heapless::vec::VecView;
+
+/// The most octets that one reply may take on the wire, all its lines and line ends included
+/// (RFC 5321 §4.5.3.1.5 gives this limit to one line).
+pub const MAX_REPLY: usize = 512;
+
+/// A reply: a code of three digits, perhaps an enhanced status code, and text.
+///
+/// The text may have several lines, separated by `\n`; each becomes a line of the reply. Control octets and
+/// octets above 127 are written as `?`, so that no text that came from a peer can forge a reply. What exceeds
+/// [`MAX_REPLY`] on the wire is left out at the end: text is for people, codes are for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply<'h> {
+    code: u16,
+    #[cfg(feature = "enhanced")]
+    enhanced: Option<Enhanced>,
+    /// One short line of printable ASCII: can be written as it is.
+    plain: bool,
+    text: &'h [u8],
+}
+
+/// The subject and the detail of an enhanced status code; its class is the first digit of the reply's code,
+/// so the two can't contradict each other (RFC 2034 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enhanced {
+    /// The subject: 0 other, 1 address, 2 mailbox, 3 system, 4 network, 5 protocol, 6 content, 7 policy.
+    pub subject: u8,
+    /// The detail, 0 to 999.
+    pub detail: u16,
+}
+
+impl<'h> Reply<'h> {
+    /// A reply of `code` (200 to 599; a session answers 451 in place of any other) and `text`.
+    #[must_use]
+    pub const fn new(code: u16, text: &'h str) -> Self {
+        Self::from_octets(code, text.as_bytes())
+    }
+
+    /// As [`Reply::new`], from text of unknown encoding, such as another server's.
+    #[must_use]
+    pub const fn from_octets(code: u16, text: &'h [u8]) -> Self {
+        Self {
+            code,
+            #[cfg(feature = "enhanced")]
+            enhanced: None,
+            plain: is_plain(text),
+            text,
+        }
+    }
+
+    /// The same reply with the enhanced status code `class.subject.detail`; the class is the code's own.
+    /// Without the feature `enhanced` it is not kept.
+    #[must_use]
+    pub const fn enhanced(self, subject: u8, detail: u16) -> Self {
+        #[cfg(feature = "enhanced")]
+        return Self { enhanced: Some(Enhanced { subject, detail }), ..self };
+        #[cfg(not(feature = "enhanced"))]
+        {
+            let _ = (subject, detail);
+            self
+        }
+    }
+
+    /// The code.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The enhanced status code, if there is one.
+    #[cfg(feature = "enhanced")]
+    #[must_use]
+    pub const fn enhanced_code(&self) -> Option<Enhanced> {
+        self.enhanced
+    }
+
+    /// The text, its lines separated by `\n`.
+    #[must_use]
+    pub const fn text(&self) -> &'h [u8] {
+        self.text
+    }
+
+    /// Whether the code says success or go on: 2yz or 3yz.
+    #[must_use]
+    pub const fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// Whether the code is one that a server may send (RFC 5321 §4.2: 2 to 5, 0 to 5, 0 to 9).
+    #[must_use]
+    pub const fn is_valid(&self) -> bool {
+        self.code >= 200 && self.code < 600
+    }
+
+    /// Writes the reply as it goes over the wire; `enhanced` says whether enhanced codes are sent.
+    /// Octets that `out` has no room for are left out: ask for [`MAX_REPLY`] octets of room first.
+    pub fn write(&self, out: &mut VecView<u8>, enhanced: bool) {
+        let mut head = Head::new(self, enhanced);
+        if self.plain {
+            let _ = out.extend_from_slice(head.octets());
+            let _ = out.extend_from_slice(self.text);
+            let _ = out.extend_from_slice(b"\r\n");
+            return;
+        }
+        let mut left = MAX_REPLY;
+        let mut lines = self.text.split(|octet| *octet == b'\n').peekable();
+        while let Some(line) = lines.next() {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let frame = head.octets().len().saturating_add(2);
+            let Some(room) = left.checked_sub(frame) else {
+                return;
+            };
+            let text = line.get(..room).unwrap_or(line);
+            left = room.saturating_sub(text.len());
+            // The last line is the one after which nothing follows or nothing fits.
+            let is_last = left <= frame || lines.peek().is_none();
+            head.set_last(is_last);
+            let _ = out.extend_from_slice(head.octets());
+            for octet in text {
+                let _ = out.push(if is_printable(*octet) { *octet } else { b'?' });
+            }
+            let _ = out.extend_from_slice(b"\r\n");
+            if is_last {
+                return;
+            }
+        }
+    }
+}
+
+/// What stands before the text on each line: `250-2.1.5 `.
+struct Head {
+    octets: [u8; 12],
+    len: usize,
+}
+
+impl Head {
+    fn new(reply: &Reply<'_>, enhanced: bool) -> Self {
+        let [class, second, third] = digits(reply.code);
+        let mut head = Self { octets: [class, second, third, b' ', 0, 0, 0, 0, 0, 0, 0, 0], len: 4 };
+        #[cfg(feature = "enhanced")]
+        if enhanced
+            && let Some(code) = reply.enhanced
+            && class != b'3'
+        {
+            head.push(class);
+            head.push(b'.');
+            head.push(digits(u16::from(code.subject))[2]);
+            head.push(b'.');
+            let [hundreds, tens, ones] = digits(code.detail);
+            if hundreds != b'0' {
+                head.push(hundreds);
+            }
+            if hundreds != b'0' || tens != b'0' {
+                head.push(tens);
+            }
+            head.push(ones);
+            head.push(b' ');
+        }
+        let _ = enhanced;
+        head
+    }
+
+    #[cfg(feature = "enhanced")]
+    fn push(&mut self, octet: u8) {
+        if let Some(place) = self.octets.get_mut(self.len) {
+            *place = octet;
+            self.len = self.len.wrapping_add(1);
+        }
+    }
+
+    fn set_last(&mut self, is_last: bool) {
+        self.octets[3] = if is_last { b' ' } else { b'-' };
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.octets.get(..self.len).unwrap_or(&self.octets)
+    }
+}
+
+const fn digits(number: u16) -> [u8; 3] {
+    const fn digit(number: u16) -> u8 {
+        b'0'.wrapping_add((number % 10) as u8)
+    }
+    [digit(number / 100), digit(number / 10), digit(number)]
+}
+
+/// Printable ASCII (RFC 5321 §4.2, textstring without HTAB).
+const fn is_printable(octet: u8) -> bool {
+    octet >= b' ' && octet <= b'~'
+}
+
+const fn is_plain(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        if !is_printable(*first) {
+            return false;
+        }
+        rest = tail;
+    }
+    // The longest head has 12 octets, the line end has 2.
+    text.len() <= MAX_REPLY - 14
+}
