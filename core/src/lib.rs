@@ -7,6 +7,9 @@
 //! |---|---|
 //! | [`wire`] | octets and grammar; no order |
 //! | [`server`] | order (no octets), and the session that joins both; handlers |
+//! | [`client`] | the client's session |
+//! | [`relay`] | handlers with upstream ends |
+//! | [`handlers`] | handlers that are ready to use |
 //! | [`store`] | buffers that belong to the owner of a session |
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -23,6 +26,9 @@
     )
 )]
 
+pub mod client;
+pub mod handlers;
+pub mod relay;
 pub mod server;
 pub mod store;
 pub mod wire;

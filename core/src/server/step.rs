@@ -104,13 +104,13 @@ pub fn step<L: Store, O: Store>(
         Event::StartTls => return Progress::StartTls,
         Event::Idle => return idle(session, input, open),
     };
-    if open > 0 {
-        if answer != Answer::Later {
+    if answer != Answer::Later {
+        if open > 0 {
             session.fault();
+        } else {
+            session.restrict(acts_on);
+            session.answer(answer);
         }
-    } else {
-        session.restrict(acts_on);
-        session.answer(answer);
     }
     Progress::Moved
 }

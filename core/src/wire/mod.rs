@@ -4,6 +4,7 @@ mod command;
 mod params;
 mod path;
 mod reply;
+mod reply_reader;
 mod text;
 
 pub use command::{Command, Malformed, Unfit, Verb, split};
@@ -12,4 +13,5 @@ pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, i
 #[cfg(feature = "enhanced")]
 pub use reply::Enhanced;
 pub use reply::{MAX_REPLY, Reply};
-pub use text::{Decoder, Piece};
+pub use reply_reader::{ReplyProgress, ReplyReader};
+pub use text::{Decoder, Encoder, Piece};

@@ -25,7 +25,7 @@ impl<'l> Params<'l> {
     pub fn iter(&self) -> ParamsIter<'l> {
         ParamsIter(self.0)
     }
-    pub fn is_empty(&self) -> bool {
+    pub fn as_octets(&self)->&[u8]{self.0} pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }

@@ -1,0 +1,326 @@
+//! Client and server sessions, and a relay between them, as pairs in memory and in every cut.
+
+use std::task::Waker;
+
+use smtpd_core::client;
+use smtpd_core::relay::{Leg, Need, Relay};
+use smtpd_core::server::{
+    Answer, Config, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Progress, Rcpt, Session, step,
+};
+use smtpd_core::wire::Reply;
+
+/// Notes what it hears, and refuses recipients that begin with `no`.
+#[derive(Default)]
+struct Notes {
+    heard: Vec<String>,
+    text: Vec<u8>,
+}
+
+impl Handler for Notes {
+    fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
+        self.heard.push(format!("mail {}", mail.reverse_path.as_octets().escape_ascii()));
+        Answer::Accept
+    }
+    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        let path = rcpt.forward_path.as_octets();
+        self.heard.push(format!("rcpt {}", path.escape_ascii()));
+        match path.starts_with(b"no") {
+            true => Answer::Reply(Reply::new(550, "No such\nuser here").enhanced(1, 1)),
+            false => Answer::Accept,
+        }
+    }
+    fn text(&mut self, octets: &[u8]) -> Flow<'_> {
+        self.text.extend_from_slice(octets);
+        Flow::Continue
+    }
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        self.heard.push(format!("message {}", self.text.escape_ascii()));
+        self.text.clear();
+        Answer::Accept
+    }
+    fn reset(&mut self) {
+        self.text.clear();
+        self.heard.push("reset".into());
+    }
+    fn closed(&mut self, why: Ending) {
+        self.heard.push(format!("closed {why:?}"));
+    }
+}
+
+/// A relay with one leg.
+struct OneLeg(Leg);
+
+impl Handler for OneLeg {
+    fn connected(&mut self, _: Peer) -> Answer<'_> {
+        self.0.open();
+        Answer::Later
+    }
+    fn hello(&mut self, _: Hello<'_>) -> Answer<'_> {
+        self.0.hello();
+        Answer::Later
+    }
+    fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
+        self.0.mail(mail.reverse_path.as_octets(), mail.params.as_octets());
+        Answer::Later
+    }
+    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        self.0.rcpt(rcpt.forward_path.as_octets(), rcpt.params.as_octets());
+        Answer::Later
+    }
+    fn data(&mut self) -> Answer<'_> {
+        self.0.data();
+        Answer::Later
+    }
+    fn room(&mut self, _: &Waker) -> usize {
+        self.0.room()
+    }
+    fn text(&mut self, octets: &[u8]) -> Flow<'_> {
+        self.0.text(octets);
+        Flow::Continue
+    }
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        self.0.end_text();
+        Answer::Later
+    }
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+    fn closed(&mut self, _: Ending) {
+        self.0.close();
+    }
+    fn acts_on(&self) -> Extensions {
+        self.0.extensions()
+    }
+    fn backlog(&self) -> u16 {
+        self.0.backlog()
+    }
+    fn resume(&mut self, _: &Waker) -> Answer<'_> {
+        self.0.answer()
+    }
+}
+
+impl Relay for OneLeg {
+    fn legs(&mut self) -> &mut [Leg] {
+        std::slice::from_mut(&mut self.0)
+    }
+}
+
+/// A server's end in memory: what it was sent and has not read, and how much it reads at once.
+struct End<'c, H> {
+    session: Session<'c>,
+    handler: H,
+    input: Vec<u8>,
+    is_closed: bool,
+    /// Times at which it had said something and read on: round trips.
+    trips: u32,
+    has_spoken: bool,
+}
+
+impl<'c, H: Handler> End<'c, H> {
+    fn new(config: &'c Config<'c>, handler: H) -> Self {
+        let session = Session::new(config, Peer::default());
+        Self { session, handler, input: Vec::new(), is_closed: false, trips: 0, has_spoken: false }
+    }
+
+    /// Steps until nothing moves, at most `cut` octets at a time; what it said.
+    fn turn(&mut self, cut: usize) -> Vec<u8> {
+        let mut said = Vec::new();
+        loop {
+            let piece: Vec<u8> = self.input.iter().copied().take(cut).collect();
+            let mut input = &piece[..];
+            let mut progress = Progress::Moved;
+            while progress == Progress::Moved {
+                progress = step(&mut self.session, &mut input, &mut self.handler, Waker::noop());
+            }
+            let taken = piece.len() - input.len();
+            if taken > 0 && self.has_spoken {
+                self.trips += 1;
+                self.has_spoken = false;
+            }
+            self.input.drain(..taken);
+            let output = self.session.output().to_vec();
+            self.session.sent(output.len());
+            said.extend_from_slice(&output);
+            self.is_closed |= progress == Progress::Closed;
+            if self.is_closed || (taken == 0 && output.is_empty()) {
+                self.has_spoken |= !said.is_empty();
+                return said;
+            }
+        }
+    }
+}
+
+/// What the client hears through the relay, what the server heard, and the trips that it took.
+fn relayed(octets: &[u8], cut: usize, config: &Config<'_>, upstream: &Config<'_>) -> (String, Vec<String>, u32) {
+    let address = ([127, 0, 0, 1], 25).into();
+    let mut front = End::new(config, OneLeg(Leg::new(address, "relay.example")));
+    let mut back = End::new(upstream, Notes::default());
+    let mut from_back: Vec<u8> = Vec::new();
+    front.input.extend_from_slice(octets);
+    let mut said = Vec::new();
+    for turn in 0.. {
+        assert!(turn < 100_000, "the relay spins");
+        let reply = front.turn(cut);
+        let mut moved = !reply.is_empty();
+        said.extend_from_slice(&reply);
+        let leg = &mut front.handler.legs()[0];
+        match leg.need() {
+            Need::Connect(_) => {
+                leg.connected();
+                moved = true;
+            }
+            Need::Close => {
+                leg.lost();
+                back.session.end(Ending::Lost);
+                back.turn(cut);
+                moved = true;
+            }
+            Need::Nothing => {}
+        }
+        let output = leg.output().to_vec();
+        leg.sent(output.len());
+        back.input.extend_from_slice(&output);
+        from_back.extend_from_slice(&back.turn(cut));
+        let mut input = &from_back[..cut.min(from_back.len())];
+        let before = input.len();
+        leg.receive(&mut input);
+        let taken = before - input.len();
+        from_back.drain(..taken);
+        moved |= taken > 0 || !output.is_empty();
+        if !moved {
+            break;
+        }
+    }
+    (String::from_utf8(said).unwrap(), back.handler.heard, back.trips)
+}
+
+#[test]
+fn a_relay_passes_verdicts_on_in_every_cut() {
+    let config = Config::new("mx.example.org");
+    let mail = b"EHLO a.example\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nRCPT TO:<no@b.example>\r\n\
+        RCPT TO:<c@b.example>\r\nDATA\r\nHi\r\n..dot\r\n.\r\nMAIL FROM:<>\r\nRSET\r\nQUIT\r\n";
+    for cut in [1, 2, 3, 7, 64, 512, 10_000] {
+        let (said, heard, _) = relayed(mail, cut, &config, &config);
+        assert_eq!(
+            said,
+            "220 mx.example.org ESMTP\r\n250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 33554432\r\n\
+             250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n250 2.1.0 OK\r\n250 2.1.5 OK\r\n\
+             550-5.1.1 No such\r\n550 5.1.1 user here\r\n250 2.1.5 OK\r\n\
+             354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 OK\r\n250 2.1.0 OK\r\n250 2.0.0 OK\r\n\
+             221 2.0.0 Bye\r\n",
+            "cut {cut}"
+        );
+        assert_eq!(
+            heard,
+            [
+                "mail a@a.example",
+                "rcpt b@b.example",
+                "rcpt no@b.example",
+                "rcpt c@b.example",
+                "message Hi\\r\\n.dot\\r\\n",
+                "mail ",
+                "reset",
+                "closed Quit"
+            ],
+            "cut {cut}"
+        );
+    }
+}
+
+#[test]
+fn a_hundred_pipelined_recipients_cost_the_upstream_at_most_four_round_trips() {
+    let config = Config::new("mx.example.org");
+    let mut mail = b"EHLO a.example\r\nMAIL FROM:<a@a.example>\r\n".to_vec();
+    let without = relayed(&mail, 512, &config, &config).2;
+    for number in 0..100 {
+        mail.extend_from_slice(format!("RCPT TO:<user{number}@b.example>\r\n").as_bytes());
+    }
+    for cut in [512, 1_000, 1_460, 4_096, 65_536] {
+        let (said, heard, trips) = relayed(&mail, cut, &config, &config);
+        assert_eq!(said.matches("250 2.1.5 OK").count(), 100, "cut {cut}");
+        assert_eq!(heard.len(), 101);
+        assert!(trips <= without + 4, "cut {cut}: {trips} trips, {without} without recipients");
+    }
+}
+
+#[test]
+fn text_that_was_begun_and_given_up_is_never_ended_upstream() {
+    let mut config = Config::new("mx.example.org");
+    config.limits.size = 10;
+    let mut upstream = Config::new("mx.example.org");
+    upstream.limits.size = 0;
+    let mail = b"EHLO a.example\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n0123456789AB\r\n.\r\n";
+    for cut in [1, 7, 64, 512] {
+        let (said, heard, _) = relayed(mail, cut, &config, &upstream);
+        assert!(said.contains("552 5.3.4"), "cut {cut}: {said}");
+        assert_eq!(heard.last().map(String::as_str), Some("closed Lost"), "cut {cut}: {heard:?}");
+        assert!(!heard.iter().any(|call| call.starts_with("message")), "cut {cut}: {heard:?}");
+    }
+}
+
+#[test]
+fn a_client_session_plays_with_a_server_session_in_every_cut() {
+    use client::Command::{Data, Greeting, Hello, Mail, Message, Quit, Rcpt};
+    let config = Config::new("mx.example.org");
+    for cut in [1, 2, 3, 7, 64, 4_096] {
+        let mut server = End::new(&config, Notes::default());
+        let mut client = client::Session::new();
+        client.hello(b"a.example").unwrap();
+        client.mail(b"a@a.example", b"SIZE=20").unwrap();
+        client.rcpt(b"b@b.example", b"").unwrap();
+        client.rcpt(b"no@b.example", b"").unwrap();
+        client.data().unwrap();
+        assert_eq!(client.rcpt(b"late@b.example", b""), Err(client::Error::OutOfOrder));
+        let mut replies = Vec::new();
+        let mut from_server = Vec::new();
+        while !(server.is_closed && from_server.is_empty()) {
+            let output: Vec<u8> = client.output().iter().copied().take(cut).collect();
+            client.sent(output.len());
+            server.input.extend_from_slice(&output);
+            from_server.extend_from_slice(&server.turn(cut));
+            let mut input = &from_server[..cut.min(from_server.len())];
+            let before = input.len();
+            match client.poll(&mut input) {
+                client::Event::Reply(command, reply) => {
+                    replies.push((command, reply.code()));
+                    if (command, reply.code()) == (Data, 354) {
+                        assert_eq!(client.text(b".a\nb\rc\r\n."), 10);
+                        client.end_text().unwrap();
+                        client.quit().unwrap();
+                    }
+                }
+                client::Event::Idle => {}
+                event => panic!("{event:?}"),
+            }
+            let taken = before - input.len();
+            from_server.drain(..taken);
+        }
+        let expected = [
+            (Greeting, 220),
+            (Hello, 250),
+            (Mail, 250),
+            (Rcpt, 250),
+            (Rcpt, 550),
+            (Data, 354),
+            (Message, 250),
+            (Quit, 221),
+        ];
+        assert_eq!(replies, expected, "cut {cut}");
+        assert_eq!(server.handler.heard[3], "message .a\\r\\nb\\r\\nc\\r\\n.\\r\\n", "cut {cut}");
+        assert!(client.extensions().contains(Extensions::PIPELINING.with(Extensions::EIGHTBITMIME)));
+        assert_eq!(client.size(), 33_554_432);
+    }
+}
+
+#[test]
+fn what_is_not_asked_for_or_not_smtp_breaks_the_client() {
+    let mut client = client::Session::new();
+    let mut input: &[u8] = b"220 hi\r\n250 what\r\n";
+    assert!(matches!(client.poll(&mut input), client::Event::Reply(client::Command::Greeting, _)));
+    assert_eq!(client.poll(&mut input), client::Event::Broken(client::Error::Unasked));
+    let mut client = client::Session::new();
+    assert_eq!(client.poll(&mut &b"SSH-2.0\r\n"[..]), client::Event::Broken(client::Error::NotSmtp));
+    let mut client = client::Session::new();
+    assert_eq!(client.mail(b"a@b>\r\nRSET", b""), Err(client::Error::Octets));
+    assert_eq!(client.text(b"early"), 0);
+}
