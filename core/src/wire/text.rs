@@ -91,7 +91,8 @@ impl Decoder {
         if input.is_empty() || room == 0 {
             return Piece::Starved;
         }
-        self.at = At::Cr;
+        // What follows this CR is known not to be an LF.
+        self.at = At::Line;
         Piece::Text(b"\r")
     }
 
@@ -153,8 +154,8 @@ fn took(input: &mut &[u8], octet: u8) -> bool {
     }
 }
 
-/// Makes a text fit for DATA, for the client side: doubles dots at the start of lines (RFC 5321 §4.5.2) and makes every
-/// bare CR and bare LF a CRLF (RFC 5321 §2.3.8), so that nothing it writes holds a bare one.
+/// Makes a text fit for DATA, for the client side: doubles dots at the start of lines (RFC 5321 §4.5.2) and makes
+/// every bare CR and bare LF a CRLF (RFC 5321 §2.3.8), so that nothing it writes holds a bare one.
 ///
 /// 1. Call [`push`](Encoder::push) until it has taken all octets; drain the output between two calls.
 /// 2. Call [`end`](Encoder::end) until it says true. Then the encoder is as new.
@@ -250,7 +251,7 @@ const VECTORS: bool = cfg!(any(
     target_feature = "simd128"
 ));
 
-/// Octets looked at in one go. The compiler makes 12 vectors of 16 octets of it, so that its loop costs little for each.
+/// Octets looked at in one go. The compiler makes 12 vectors of 16 octets of it: the loop then costs little for each.
 const BLOCK: usize = 192;
 
 /// Octets searched before the blocks: a text of short lines with dots would pay for a block each.
@@ -258,7 +259,8 @@ const HEAD: usize = if VECTORS { 24 } else { usize::MAX };
 
 /// The octets up to and with the first CRLF that has a dot behind it.
 ///
-/// Looks at every third octet: CRLF and dot lie on exactly one of them. Most octets are letters, above all three, so that three octets cost one comparison.
+/// Looks at every third octet: CRLF and dot lie on exactly one of them. Most octets are letters, above all three, so
+/// that three octets cost one comparison.
 fn before_dot_by_thirds(text: &[u8]) -> Option<usize> {
     let mut rest = text;
     while let Some(([first, second, third], behind)) = rest.split_first_chunk::<3>() {
@@ -448,6 +450,10 @@ mod tests {
         assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(b".x\r\n"));
         assert_eq!(decoder.next(&mut input, usize::MAX), Piece::End);
         assert_eq!((decoder, input), (Decoder::new(), b"".as_slice()));
+        let mut input = b"a\r".as_slice();
+        assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(b"a\r"));
+        input = b"\n\r\n";
+        assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(b"\n\r\n"));
         assert_eq!(size_of::<Decoder>(), 1);
         assert_eq!(size_of::<Encoder>(), 1);
     }
