@@ -59,46 +59,80 @@ impl Decoder {
     /// Room 0 stops text only; the end is still seen. `Starved` leaves input behind only when `room` is 0. A text
     /// borrows the input, or is the one CR that was held back behind a dot.
     pub fn next<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Piece<'i> {
-        if self.at == At::Start && took(input, b'.') {
-            self.at = At::Dot;
+        match self.at {
+            At::Start if took(input, b'.') => self.dot(input, room),
+            At::Cr if room > 0 && input.starts_with(b"\n.") => self.take(input, 1, At::Start),
+            At::Start | At::Line | At::Cr => self.text(input, room),
+            At::Dot => self.dot(input, room),
+            At::DotCr => self.dot_cr(input, room),
         }
-        if self.at == At::Dot {
-            // An input that stops here says nothing about the dot yet.
-            if input.is_empty() {
-                return Piece::Starved;
-            }
-            self.at = if took(input, b'\r') { At::DotCr } else { At::Line };
+    }
+
+    /// What follows a dot at the start of a line. An input that stops here says nothing about the dot yet.
+    fn dot<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Piece<'i> {
+        self.at = At::Dot;
+        if input.is_empty() {
+            return Piece::Starved;
         }
-        if self.at == At::DotCr {
-            if took(input, b'\n') {
-                self.at = At::Start;
-                return Piece::End;
-            }
-            if input.is_empty() || room == 0 {
-                return Piece::Starved;
-            }
-            self.at = At::Cr;
-            return Piece::Text(b"\r");
+        if took(input, b'\r') {
+            return self.dot_cr(input, room);
         }
+        self.at = At::Line;
         self.text(input, room)
+    }
+
+    /// What follows that dot and a CR: the end, or text that begins with this CR.
+    fn dot_cr<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Piece<'i> {
+        self.at = At::DotCr;
+        if took(input, b'\n') {
+            self.at = At::Start;
+            return Piece::End;
+        }
+        if input.is_empty() || room == 0 {
+            return Piece::Starved;
+        }
+        // What follows this CR is known not to be an LF.
+        self.at = At::Line;
+        Piece::Text(b"\r")
     }
 
     /// The text up to the next dot at the start of a line; there is none at the start of `input`.
     fn text<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Piece<'i> {
         let open = input.get(..room).unwrap_or(input);
-        let length =
-            if self.at == At::Cr && open.starts_with(b"\n.") { 1 } else { before_dot(open).unwrap_or(open.len()) };
-        let Some((text, rest)) = input.split_at_checked(length) else {
-            return Piece::Starved;
+        match before_dot_by_thirds(open.get(..HEAD).unwrap_or(open)) {
+            Some(length) => self.take(input, length, At::Start),
+            None => self.long_text(input, open),
+        }
+    }
+
+    /// The same when no such dot is near. Apart from the above, so that short lines do not pay for its registers.
+    #[inline(never)]
+    fn long_text<'i>(&mut self, input: &mut &'i [u8], open: &'i [u8]) -> Piece<'i> {
+        let far = if VECTORS {
+            before_dot_by_blocks(open)
+        } else {
+            None
         };
-        self.at = match text {
+        if let Some(length) = far {
+            return self.take(input, length, At::Start);
+        }
+        let at = match open {
             [] => return Piece::Starved,
             [b'\n'] if self.at == At::Cr => At::Start,
             [.., b'\r', b'\n'] => At::Start,
             [.., b'\r'] => At::Cr,
             _ => At::Line,
         };
+        self.take(input, open.len(), at)
+    }
+
+    /// Takes `length` octets of text, behind which the decoder stands `at`.
+    fn take<'i>(&mut self, input: &mut &'i [u8], length: usize, at: At) -> Piece<'i> {
+        let Some((text, rest)) = input.split_at_checked(length) else {
+            return Piece::Starved;
+        };
         *input = rest;
+        self.at = at;
         Piece::Text(text)
     }
 }
@@ -120,66 +154,147 @@ fn took(input: &mut &[u8], octet: u8) -> bool {
     }
 }
 
-/// A line's end and a dot behind it: the only place where a text needs more than copying.
-const MARK: &[u8] = b"\r\n.";
+/// Makes a text fit for DATA, for the client side: doubles dots at the start of lines (RFC 5321 §4.5.2) and makes
+/// every bare CR and bare LF a CRLF (RFC 5321 §2.3.8), so that nothing it writes holds a bare one.
+///
+/// 1. Call [`push`](Encoder::push) until it has taken all octets; drain the output between two calls.
+/// 2. Call [`end`](Encoder::end) until it says true. Then the encoder is as new.
+///
+/// However the text is cut, the octets written are the same: a CR at the end of one push and an LF at the start of the
+/// next are one CRLF. An output of 5 octets is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoder {
+    after: After,
+}
 
-/// Octets looked at in one go. The compiler makes 12 vectors of 16 octets of it, so that its loop costs little for each.
-const BLOCK: usize = 192;
+/// What the encoder wrote last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// The end of a line, or nothing yet.
+    End,
+    /// The end of a line for the sake of a CR: an LF that comes now has been written already.
+    Cr,
+    /// Something else.
+    Octet,
+}
 
-/// Octets searched before the blocks: a text of short lines with dots would pay for a block each.
-const HEAD: usize = 24;
+impl Encoder {
+    /// An encoder at the start of a text.
+    pub const fn new() -> Self {
+        Self { after: After::End }
+    }
 
-/// The octets up to and with the first CRLF that has a dot behind it.
-fn before_dot(text: &[u8]) -> Option<usize> {
-    // Blocks pay only where the compiler has vectors, and not for short lines; elsewhere they would cost flash and time.
-    if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) {
-        match text.get(..HEAD) {
-            Some(head) => before_dot_by_thirds(head).or_else(|| before_dot_by_blocks(text)),
-            None => before_dot_by_thirds(text),
+    /// Writes what fits into `out` and returns the octets taken from `text`.
+    ///
+    /// With 2 octets of room it takes at least one. Octets of the text never make the server see its end, whatever
+    /// they are.
+    pub fn push(&mut self, text: &[u8], out: &mut VecView<u8>) -> usize {
+        let mut rest = text;
+        while let Some(octet) = rest.first() {
+            let (written, length, after): (&[u8], usize, After) = match (octet, self.after) {
+                (b'\n', After::Cr) => (b"", 1, After::End),
+                (b'\n', _) => (b"\r\n", 1, After::End),
+                (b'\r', _) => (b"\r\n", 1, After::Cr),
+                (b'.', After::End | After::Cr) => (b"..", 1, After::Octet),
+                _ => {
+                    let room = out.capacity().saturating_sub(out.len());
+                    let run = within_line(rest.get(..room).unwrap_or(rest));
+                    (run, run.len(), After::Octet)
+                }
+            };
+            if length == 0 || out.extend_from_slice(written).is_err() {
+                break;
+            }
+            self.after = after;
+            rest = rest.get(length..).unwrap_or_default();
         }
-    } else {
-        before_dot_by_thirds(text)
+        text.len().wrapping_sub(rest.len())
+    }
+
+    /// Writes the end of the text: CRLF if it did not end with one, and dot CRLF (RFC 5321 §4.1.1.4).
+    ///
+    /// False, and nothing is written, if it does not fit. An empty text is the dot alone: the CRLF before it is that of
+    /// the command line.
+    #[must_use]
+    pub fn end(&mut self, out: &mut VecView<u8>) -> bool {
+        let end: &[u8] = match self.after {
+            After::End | After::Cr => b".\r\n",
+            After::Octet => b"\r\n.\r\n",
+        };
+        let fits = out.extend_from_slice(end).is_ok();
+        if fits {
+            self.after = After::End;
+        }
+        fits
     }
 }
 
-/// Looks at every third octet: each mark lies on exactly one of them. Most octets are letters, above the three of the
-/// mark, so that three octets cost one comparison.
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The octets before the next CR or LF.
+fn within_line(text: &[u8]) -> &[u8] {
+    #[cfg(feature = "memchr")]
+    let end = memchr::memchr2(b'\r', b'\n', text);
+    #[cfg(not(feature = "memchr"))]
+    let end = text.iter().position(|octet| matches!(octet, b'\r' | b'\n'));
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+/// Whether the compiler has vectors here; elsewhere blocks would cost flash and time.
+const VECTORS: bool = cfg!(any(
+    target_feature = "sse2",
+    target_feature = "neon",
+    target_feature = "simd128"
+));
+
+/// Octets looked at in one go. The compiler makes 12 vectors of 16 octets of it: the loop then costs little for each.
+const BLOCK: usize = 192;
+
+/// Octets searched before the blocks: a text of short lines with dots would pay for a block each.
+const HEAD: usize = if VECTORS { 24 } else { usize::MAX };
+
+/// The octets up to and with the first CRLF that has a dot behind it.
+///
+/// Looks at every third octet: CRLF and dot lie on exactly one of them. Most octets are letters, above all three, so
+/// that three octets cost one comparison.
 fn before_dot_by_thirds(text: &[u8]) -> Option<usize> {
-    let mut at: usize = 2;
-    while let Some(octet) = text.get(at) {
-        let start = match octet {
-            b'.' => at.wrapping_sub(2),
-            b'\n' => at.wrapping_sub(1),
-            b'\r' => at,
-            _ => usize::MAX,
-        };
-        if *octet <= b'.' && text.get(start..).is_some_and(|rest| rest.starts_with(MARK)) {
-            return Some(start.wrapping_add(2));
+    let mut rest = text;
+    while let Some(([first, second, third], behind)) = rest.split_first_chunk::<3>() {
+        rest = behind;
+        if *third > b'.' {
+            continue;
         }
-        at = at.wrapping_add(3);
+        let length = text.len().wrapping_sub(behind.len());
+        match third {
+            b'.' if *first == b'\r' && *second == b'\n' => return Some(length.wrapping_sub(1)),
+            b'\n' if *second == b'\r' && behind.starts_with(b".") => return Some(length),
+            b'\r' if behind.starts_with(b"\n.") => return Some(length.wrapping_add(1)),
+            _ => {}
+        }
     }
     None
 }
 
-/// Passes over blocks that hold no LF with a dot behind it and looks closer at the others.
-#[inline(never)]
+/// The same with vectors: passes over blocks that hold no LF with a dot behind it and looks closer at the others.
 fn before_dot_by_blocks(text: &[u8]) -> Option<usize> {
-    let Some(last) = text.len().checked_sub(BLOCK.wrapping_add(1)) else {
+    let Some(last) = text.len().checked_sub(BLOCK + 1) else {
         return before_dot_by_thirds(text);
     };
     let mut at: usize = 0;
     loop {
-        let after = at.wrapping_add(1);
-        let octets = text.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>)?;
-        let next = text.get(after..).and_then(<[u8]>::first_chunk::<BLOCK>)?;
-        if is_suspicious(octets, next) {
+        let octets = text.get(at..)?.first_chunk::<{ BLOCK + 1 }>()?;
+        if is_suspicious(octets) {
             let cr = at.saturating_sub(1);
-            let near = text.get(cr..after.wrapping_add(BLOCK))?;
+            let near = text.get(cr..at.wrapping_add(BLOCK + 1))?;
             if let Some(length) = before_dot_by_thirds(near) {
                 return Some(cr.wrapping_add(length));
             }
         }
-        if at == last {
+        if at >= last {
             return None;
         }
         // The last block laps over the one before it, so that no rest is left.
@@ -187,11 +302,332 @@ fn before_dot_by_blocks(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether an LF in `octets` may have a dot behind it; `next` is one octet further on.
+/// Whether `octets` may hold an LF with a dot behind it.
 ///
-/// Adding the two takes one comparison instead of two. Besides LF and dot only pairs with a control character or two
-/// octets above 127 have that sum, so text hardly ever looks suspicious without reason.
-fn is_suspicious(octets: &[u8; BLOCK], next: &[u8; BLOCK]) -> bool {
+/// Adding the two takes one comparison instead of two. Besides LF and dot only pairs with a control character or an
+/// octet above 127 have that sum, so text hardly ever looks suspicious without reason.
+fn is_suspicious(octets: &[u8; BLOCK + 1]) -> bool {
+    let next = octets.iter().skip(1);
     // No early end: only a loop over all of it becomes vectors.
-    octets.iter().zip(next).fold(false, |any, (octet, next)| any | (octet.wrapping_add(*next) == b'\n' + b'.'))
+    octets.iter().zip(next).fold(false, |any, (octet, next)| {
+        any | (octet.wrapping_add(*next) == b'\n' + b'.')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heapless::Vec;
+    use proptest::prelude::*;
+    use std::vec::Vec as Octets;
+
+    /// The text and how many octets were taken, if the end was seen.
+    type Decoded = (Octets<u8>, Option<usize>);
+
+    /// RFC 5321 §4.5.2 line by line, with all of the input at hand: what a decoder must have given out and where the
+    /// end is. It looks for the end first and at dots afterwards.
+    fn reference(input: &[u8]) -> Decoded {
+        // The line of the DATA command is the one before the first.
+        let mut whole = b"\r\n".to_vec();
+        whole.extend_from_slice(input);
+        let end = (0..whole.len()).find(|at| whole[*at..].starts_with(b"\r\n.\r\n"));
+        let known = match end {
+            Some(end) => &whole[..end + 2],
+            // The start of what may yet become the end stays back, its CRLF does not.
+            None if whole.ends_with(b"\r\n.\r") => &whole[..whole.len() - 2],
+            None => &whole,
+        };
+        let mut text = Octets::new();
+        for at in 2..known.len() {
+            if !known[..=at].ends_with(b"\r\n.") {
+                text.push(known[at]);
+            }
+        }
+        (text, end.map(|end| end + 5 - 2))
+    }
+
+    /// Runs a decoder over the parts, with `room` at a time, and holds it to its contract.
+    fn decode(parts: &[&[u8]], room: usize) -> Decoded {
+        let mut decoder = Decoder::new();
+        let mut text = Octets::new();
+        let mut taken = 0;
+        for part in parts {
+            let mut input = *part;
+            // Room 0 never shows text, and what it takes is not lost.
+            loop {
+                let before = (decoder, input);
+                let piece = decoder.next(&mut input, 0);
+                if piece == Piece::End {
+                    return (text, Some(taken + part.len() - input.len()));
+                }
+                assert_eq!(piece, Piece::Starved);
+                assert!(before.1.ends_with(input));
+                let piece = decoder.next(&mut input, room);
+                match piece {
+                    Piece::Text(octets) => {
+                        assert!((1..=room).contains(&octets.len()), "{octets:?}");
+                        text.extend_from_slice(octets);
+                    }
+                    Piece::End => return (text, Some(taken + part.len() - input.len())),
+                    Piece::Starved => break assert!(input.is_empty()),
+                }
+            }
+            taken += part.len();
+        }
+        (text, None)
+    }
+
+    #[test]
+    fn table() {
+        let rows: &[(&[u8], &[u8], Option<usize>)] = &[
+            // Where eight other servers and libraries end the text, or wrongly do not.
+            (b"a\r\n.\r\nNOOP\r\n", b"a\r\n", Some(6)),
+            (b"a\n.\r\nNOOP\r\n", b"a\n.\r\nNOOP\r\n", None),
+            (b"a\n.\nNOOP\r\n", b"a\n.\nNOOP\r\n", None),
+            (b"a\r\n.\nNOOP\r\n", b"a\r\n\nNOOP\r\n", None),
+            (b"a\r.\r\nNOOP\r\n", b"a\r.\r\nNOOP\r\n", None),
+            (b"a\r\n.\rNOOP\r\n", b"a\r\n\rNOOP\r\n", None),
+            (b"a\r.\rNOOP\r\n", b"a\r.\rNOOP\r\n", None),
+            (b".\r\nNOOP\r\n", b"", Some(3)),
+            (b"..x\r\n.y\r\n.\r\nNOOP\r\n", b".x\r\ny\r\n", Some(12)),
+            // A dot and its end do not begin behind a held CR.
+            (b".\r.\r\n", b"\r.\r\n", None),
+            (b".\r\r\n.\r\n", b"\r\r\n", Some(7)),
+            (b"a\r\r\n.\r\n", b"a\r\r\n", Some(7)),
+            (b"\r\n.\r\n", b"\r\n", Some(5)),
+            (b"\n.\r\n", b"\n.\r\n", None),
+            (b"...\r\n...", b"..\r\n..", None),
+            (b"..\r\n.\r\n", b".\r\n", Some(7)),
+            (b".", b"", None),
+            (b".\r", b"", None),
+            (b"a\r\n", b"a\r\n", None),
+            (b"a\r\n.\0\xff", b"a\r\n\0\xff", None),
+        ];
+        for (input, text, end) in rows {
+            assert_eq!(
+                decode(&[input], usize::MAX),
+                (text.to_vec(), *end),
+                "{input:?}"
+            );
+            assert_eq!(reference(input), (text.to_vec(), *end), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn every_short_text_in_every_cut() {
+        for length in 0..=7u32 {
+            for number in 0..4usize.pow(length) {
+                let input: Octets<u8> = (0..length)
+                    .map(|digit| b"\r\n.a"[number >> (2 * digit) & 3])
+                    .collect();
+                let expected = reference(&input);
+                for first in 0..=input.len() {
+                    for second in first..=input.len() {
+                        let parts = [&input[..first], &input[first..second], &input[second..]];
+                        for room in 1..=4 {
+                            assert_eq!(
+                                decode(&parts, room),
+                                expected,
+                                "{input:?} {first} {second} {room}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn text_is_in_one_slice_up_to_a_dot_to_remove() {
+        let long = [
+            b"line\r\n\r\na\rb\nc. .\n.\r\r\n".repeat(40),
+            b"\r\n".repeat(400),
+        ]
+        .concat();
+        let text = [&long, b"..x\r\n.\r\n".as_slice()].concat();
+        let (mut decoder, mut input) = (Decoder::new(), text.as_slice());
+        assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(&long));
+        assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(b".x\r\n"));
+        assert_eq!(decoder.next(&mut input, usize::MAX), Piece::End);
+        assert_eq!((decoder, input), (Decoder::new(), b"".as_slice()));
+        let mut input = b"a\r".as_slice();
+        assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(b"a\r"));
+        input = b"\n\r\n";
+        assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(b"\n\r\n"));
+        assert_eq!(size_of::<Decoder>(), 1);
+        assert_eq!(size_of::<Encoder>(), 1);
+    }
+
+    #[test]
+    fn a_mark_is_found_wherever_it_lies() {
+        let fills: [&[u8]; 5] = [b"a", b"\r\n", b".", b"\n.", b"\r"];
+        for fill in fills {
+            for length in 0..3 * BLOCK {
+                let mut text: Octets<u8> = fill
+                    .iter()
+                    .copied()
+                    .cycle()
+                    .skip(length % fill.len())
+                    .take(length)
+                    .collect();
+                let clean = text.clone();
+                text.extend_from_slice(b"z\r\n.");
+                for behind in [0, 1, 2, 3, BLOCK] {
+                    let text = [text.as_slice(), &b"a".repeat(behind)].concat();
+                    assert_eq!(before_dot_by_thirds(&text), Some(length + 3));
+                    assert_eq!(before_dot_by_blocks(&text), Some(length + 3));
+                }
+                let none = !clean.windows(3).any(|three| three == b"\r\n.");
+                assert!(none);
+                assert_eq!(before_dot_by_thirds(&clean), None);
+                assert_eq!(before_dot_by_blocks(&clean), None);
+            }
+        }
+    }
+
+    /// What an encoder must make of a text before dots are doubled.
+    fn repaired(text: &[u8]) -> Octets<u8> {
+        let mut repaired = Octets::new();
+        let mut octets = text.iter().peekable();
+        while let Some(octet) = octets.next() {
+            if *octet == b'\r' {
+                octets.next_if_eq(&&b'\n');
+            }
+            match octet {
+                b'\r' | b'\n' => repaired.extend_from_slice(b"\r\n"),
+                _ => repaired.push(*octet),
+            }
+        }
+        if !repaired.is_empty() && !repaired.ends_with(b"\r\n") {
+            repaired.extend_from_slice(b"\r\n");
+        }
+        repaired
+    }
+
+    /// Encodes the parts through an output of 5 octets, or of 64.
+    fn encode(parts: &[&[u8]], small: bool) -> Octets<u8> {
+        let (mut five, mut more) = (Vec::<u8, 5>::new(), Vec::<u8, 64>::new());
+        let out: &mut VecView<u8> = if small { &mut five } else { &mut more };
+        let mut encoder = Encoder::new();
+        let mut wire = Octets::new();
+        for part in parts {
+            let mut rest = *part;
+            while !rest.is_empty() {
+                let taken = encoder.push(rest, out);
+                assert!(taken > 0);
+                rest = &rest[taken..];
+                wire.extend_from_slice(out);
+                out.clear();
+            }
+        }
+        assert!(encoder.end(out));
+        assert_eq!(encoder, Encoder::new());
+        wire.extend_from_slice(out);
+        wire
+    }
+
+    #[test]
+    fn encoded() {
+        let rows: &[(&[u8], &[u8])] = &[
+            (b"", b".\r\n"),
+            (b".", b"..\r\n.\r\n"),
+            (b"a", b"a\r\n.\r\n"),
+            (b"a\r\n", b"a\r\n.\r\n"),
+            (b"a\r", b"a\r\n.\r\n"),
+            (b"a\n", b"a\r\n.\r\n"),
+            (b"a\r\r\n", b"a\r\n\r\n.\r\n"),
+            (b"a\n\r", b"a\r\n\r\n.\r\n"),
+            (b"a\n\n", b"a\r\n\r\n.\r\n"),
+            (b"a\r\n\n", b"a\r\n\r\n.\r\n"),
+            // A text that would end early, and begin a mail of its own, if it were passed on as it is.
+            (b"a\n.\r\nMAIL FROM:<>", b"a\r\n..\r\nMAIL FROM:<>\r\n.\r\n"),
+            (b"a\r.\rb", b"a\r\n..\r\nb\r\n.\r\n"),
+            (b"..a\r\n.b.\r\n", b"...a\r\n..b.\r\n.\r\n"),
+        ];
+        for (text, wire) in rows {
+            assert_eq!(encode(&[text], false), *wire, "{text:?}");
+            for cut in 0..=text.len() {
+                assert_eq!(
+                    encode(&[&text[..cut], &text[cut..]], true),
+                    *wire,
+                    "{text:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_written() {
+        let mut out = Vec::<u8, 4>::new();
+        let mut encoder = Encoder::new();
+        assert_eq!(encoder.push(b".ab\r\n", &mut out), 3);
+        assert_eq!(out, b"..ab");
+        assert_eq!(encoder.push(b"\r\n", &mut out), 0);
+        assert!(!encoder.end(&mut out));
+        assert_eq!(out, b"..ab");
+        out.truncate(1);
+        assert!(!encoder.end(&mut out));
+        assert_eq!(encoder.push(b"\rX", &mut out), 2);
+        assert_eq!(out, b".\r\nX");
+        out.truncate(3);
+        assert_eq!(encoder.push(b"\r\n", &mut out), 0);
+        out.clear();
+        assert_eq!(encoder.push(b"\r\n", &mut out), 2);
+        assert_eq!(encoder.push(b".", &mut out), 1);
+        assert_eq!(out, b"\r\n..");
+    }
+
+    /// Octets in which line ends and dots are frequent.
+    fn octets(length: usize) -> impl Strategy<Value = Octets<u8>> {
+        let octet = prop_oneof![
+            3 => Just(b"\r\n".to_vec()),
+            2 => Just(b".".to_vec()),
+            1 => Just(b"\r".to_vec()),
+            1 => Just(b"\n".to_vec()),
+            1 => Just(b"\r\n.\r\n".to_vec()),
+            9 => proptest::collection::vec(any::<u8>(), 0..90),
+        ];
+        proptest::collection::vec(octet, 0..length).prop_map(|parts| parts.concat())
+    }
+
+    /// Cuts a text at places given as parts of 65,536.
+    fn cut<'t>(text: &'t [u8], places: &[u16]) -> Octets<&'t [u8]> {
+        let mut places: Octets<usize> = places
+            .iter()
+            .map(|place| (usize::from(*place) * text.len()) >> 16)
+            .collect();
+        places.sort_unstable();
+        let ends = places.iter().copied().chain([text.len()]);
+        let starts = [0].into_iter().chain(places.iter().copied());
+        starts
+            .zip(ends)
+            .map(|(start, end)| &text[start..end])
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn decodes_like_the_reference(
+            input in octets(60),
+            places in proptest::collection::vec(any::<u16>(), 0..6),
+            room in prop_oneof![1usize..5, 1usize..600, Just(usize::MAX)],
+        ) {
+            prop_assert_eq!(decode(&cut(&input, &places), room), reference(&input));
+        }
+
+        #[test]
+        fn decodes_what_was_encoded(
+            text in octets(40),
+            places in proptest::collection::vec(any::<u16>(), 0..6),
+            small in any::<bool>(),
+            room in prop_oneof![1usize..5, Just(usize::MAX)],
+        ) {
+            let wire = encode(&cut(&text, &places), small);
+            for at in 0..wire.len() {
+                prop_assert!(wire[at] != b'\r' || wire[at + 1] == b'\n');
+                prop_assert!(wire[at] != b'\n' || wire[at - 1] == b'\r');
+            }
+            prop_assert_eq!(decode(&cut(&wire, &places), room), (repaired(&text), Some(wire.len())));
+        }
+    }
 }
