@@ -139,8 +139,8 @@ impl Leg {
     /// The client is gone: says QUIT, or goes at once if text was begun.
     pub fn close(&mut self) {
         match self.link {
-            Link::Open if !self.client.is_text() && self.client.open() == 0 && self.client.quit().is_ok() => {
-                self.link = Link::Leaving;
+            Link::Open if !self.client.is_text() && self.client.quit().is_ok() => {
+                (self.link, self.held) = (Link::Leaving, None);
             }
             _ => self.drop_connection(),
         }
@@ -204,6 +204,7 @@ impl Leg {
             match self.client.poll(input) {
                 client::Event::Idle => return,
                 client::Event::Broken(_) => return self.drop_connection(),
+                client::Event::Reply(..) if self.link == Link::Leaving => {}
                 client::Event::Reply(Command::Reset | Command::Quit, reply) => {
                     if reply.code() == 421 {
                         self.drop_connection();

@@ -284,7 +284,7 @@ fn a_client_session_plays_with_a_server_session_in_every_cut() {
                 client::Event::Reply(command, reply) => {
                     replies.push((command, reply.code()));
                     if (command, reply.code()) == (Data, 354) {
-                        assert_eq!(client.text(b".a\nb\rc\r\n."), 10);
+                        assert_eq!(client.text(b".a\nb\rc\r\n."), 9);
                         client.end_text().unwrap();
                         client.quit().unwrap();
                     }

@@ -104,7 +104,7 @@ pub fn step<L: Store, O: Store>(
         Event::StartTls => return Progress::StartTls,
         Event::Idle => return idle(session, input, open),
     };
-    if answer != Answer::Later {
+    if !matches!(answer, Answer::Later) {
         if open > 0 {
             session.fault();
         } else {

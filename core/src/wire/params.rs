@@ -1,34 +1,169 @@
-#![allow(missing_docs)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+//! The parameters of MAIL and RCPT (RFC 5321 §4.1.2): `SP keyword[=value]`, any number of them.
+
+/// Parameters, well-formed and each keyword at most once; what they mean is not known here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Params<'l>(&'l [u8]);
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+
+/// One parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Param<'l> {
+    /// The keyword as sent.
     pub keyword: &'l [u8],
+    /// What stands behind `=`; never empty.
     pub value: Option<&'l [u8]>,
 }
-impl Param<'_> {
-    pub fn is(&self, keyword: &str) -> bool {
-        self.keyword.eq_ignore_ascii_case(keyword.as_bytes())
-    }
-}
+
+/// The parameters in order.
+#[derive(Clone, Debug)]
 pub struct ParamsIter<'l>(&'l [u8]);
-impl<'l> Iterator for ParamsIter<'l> {
-    type Item = Param<'l>;
-    fn next(&mut self) -> Option<Param<'l>> {
-        None
-    }
-}
+
 impl<'l> Params<'l> {
-    pub fn parse(o: &'l [u8]) -> Option<Params<'l>> {
-        Some(Self(o))
+    /// Reads what stands behind a path: nothing, or a space and parameters separated by spaces.
+    #[must_use]
+    pub fn parse(octets: &'l [u8]) -> Option<Self> {
+        let Some((b' ', mut octets)) = octets.split_first() else {
+            return octets.is_empty().then_some(Self(octets));
+        };
+        while let [b' ', rest @ ..] = octets {
+            octets = rest;
+        }
+        let params = Self(octets);
+        let mut rest = params.iter();
+        while let Some(param) = rest.next() {
+            let is_twice = rest.clone().any(|other| other.keyword.eq_ignore_ascii_case(param.keyword));
+            if !is_keyword(param.keyword) || !param.value.is_none_or(is_value) || is_twice {
+                return None;
+            }
+        }
+        Some(params)
     }
-    pub fn iter(&self) -> ParamsIter<'l> {
+
+    /// The parameters in order.
+    #[must_use]
+    pub const fn iter(&self) -> ParamsIter<'l> {
         ParamsIter(self.0)
     }
-    pub fn as_octets(&self)->&[u8]{self.0} pub fn is_empty(&self) -> bool {
+
+    /// All of them as sent, without the space in front.
+    #[must_use]
+    pub const fn as_octets(&self) -> &'l [u8] {
+        self.0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
-pub fn number(_: &[u8]) -> Option<u32> {
-    None
+
+impl<'l> Iterator for ParamsIter<'l> {
+    type Item = Param<'l>;
+
+    fn next(&mut self) -> Option<Param<'l>> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = self.0.iter().position(|octet| *octet == b' ').unwrap_or(self.0.len());
+        let (param, mut rest) = self.0.split_at_checked(end)?;
+        while let [b' ', behind @ ..] = rest {
+            rest = behind;
+        }
+        self.0 = rest;
+        let equals = param.iter().position(|octet| *octet == b'=');
+        Some(match equals.and_then(|at| param.split_at_checked(at)) {
+            Some((keyword, value)) => Param { keyword, value: value.get(1..) },
+            None => Param { keyword: param, value: None },
+        })
+    }
+}
+
+impl Param<'_> {
+    /// Whether the keyword is this one, in any letter case.
+    #[must_use]
+    pub const fn is(&self, keyword: &str) -> bool {
+        self.keyword.eq_ignore_ascii_case(keyword.as_bytes())
+    }
+}
+
+/// A number of 1 to 20 digits, as SIZE has it (RFC 1870 §3); what exceeds 32 bits counts as their greatest value.
+#[must_use]
+pub fn number(octets: &[u8]) -> Option<u32> {
+    if octets.is_empty() || octets.len() > 20 {
+        return None;
+    }
+    let mut number = 0_u32;
+    for octet in octets {
+        if !octet.is_ascii_digit() {
+            return None;
+        }
+        number = number.saturating_mul(10).saturating_add(u32::from(octet.wrapping_sub(b'0')));
+    }
+    Some(number)
+}
+
+/// esmtp-keyword.
+fn is_keyword(octets: &[u8]) -> bool {
+    octets.first().is_some_and(u8::is_ascii_alphanumeric)
+        && octets.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-')
+}
+
+/// esmtp-value: printable, without a space or `=`.
+fn is_value(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.iter().all(|octet| matches!(octet, 33..=60 | 62..=126))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn parameters() {
+        type Expected<'l> = Option<&'l [(&'l [u8], Option<&'l [u8]>)]>;
+        let rows: [(&[u8], Expected<'_>); 18] = [
+            (b"", Some(&[])),
+            (b" ", Some(&[])),
+            (b" A", Some(&[(b"A", None)])),
+            (b" SIZE=10", Some(&[(b"SIZE", Some(b"10"))])),
+            (b" a-1=x  B=<y>", Some(&[(b"a-1", Some(b"x")), (b"B", Some(b"<y>"))])),
+            (b" 8BIT", Some(&[(b"8BIT", None)])),
+            (b" A=!~", Some(&[(b"A", Some(b"!~"))])),
+            (b"A", None),
+            (b" A=", None),
+            (b" =A", None),
+            (b" A=B=C", None),
+            (b" -A", None),
+            (b" A_B", None),
+            (b" A A", None),
+            (b" size=1 SIZE=1", None),
+            (b" A B a=1", None),
+            (b" A=\x7f", None),
+            (b" A=\xe9", None),
+        ];
+        for (octets, expected) in rows {
+            let read = Params::parse(octets);
+            let read = read.map(|params| params.iter().map(|param| (param.keyword, param.value)).collect::<Vec<_>>());
+            assert_eq!(read.as_deref(), expected, "{}", octets.escape_ascii());
+        }
+        assert!(Param { keyword: b"Size", value: None }.is("SIZE"));
+        assert!(!Param { keyword: b"Size", value: None }.is("SIZ"));
+    }
+
+    #[test]
+    fn numbers() {
+        for (octets, expected) in [
+            (&b"0"[..], Some(0)),
+            (b"4294967295", Some(u32::MAX)),
+            (b"4294967296", Some(u32::MAX)),
+            (b"00000000000000000010", Some(10)),
+            (b"99999999999999999999", Some(u32::MAX)),
+            (b"000000000000000000010", None),
+            (b"", None),
+            (b"1k", None),
+            (b"-1", None),
+        ] {
+            assert_eq!(number(octets), expected, "{}", octets.escape_ascii());
+        }
+    }
 }

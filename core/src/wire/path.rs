@@ -1,42 +1,434 @@
-#![allow(missing_docs)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mailbox<'l>(&'l [u8]);
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReversePath<'l> {
-    Null,
-    Mailbox(Mailbox<'l>),
+//! Reverse-path and forward-path, mailboxes, domains and address literals (RFC 5321 §4.1.2, §4.1.3).
+//!
+//! All of it is ASCII: what is neither in the grammar nor in its limits is malformed.
+
+/// A mailbox, as it stood in a path; a source route is not part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mailbox<'l> {
+    octets: &'l [u8],
+    /// Length of the local part.
+    at: usize,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ForwardPath<'l> {
-    Postmaster(&'l [u8]),
-    Mailbox(Mailbox<'l>),
-}
+
 impl<'l> Mailbox<'l> {
-    pub fn as_octets(&self) -> &'l [u8] {
-        self.0
+    /// The whole of it as sent: local part, `@`, domain.
+    #[must_use]
+    pub const fn as_octets(&self) -> &'l [u8] {
+        self.octets
+    }
+
+    /// The local part as sent, quotes and backslashes kept: their meaning is the receiving host's (RFC 5321 §4.1.2).
+    #[must_use]
+    pub fn local_part(&self) -> &'l [u8] {
+        self.octets.get(..self.at).unwrap_or(b"")
+    }
+
+    /// The domain, or the address literal with its brackets.
+    #[must_use]
+    pub fn domain(&self) -> &'l [u8] {
+        self.octets.get(self.at.wrapping_add(1)..).unwrap_or(b"")
     }
 }
+
+/// The path of MAIL: who sent a message, and where reports about it go (RFC 5321 §4.1.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReversePath<'l> {
+    /// `<>`: nobody; reports about reports must not be sent (RFC 5321 §4.5.5).
+    Null,
+    /// A mailbox.
+    Mailbox(Mailbox<'l>),
+}
+
+/// The path of RCPT: who gets a message (RFC 5321 §4.1.1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardPath<'l> {
+    /// `<Postmaster>` without a domain, in any letter case; the word as sent (RFC 5321 §4.5.1).
+    Postmaster(&'l [u8]),
+    /// A mailbox.
+    Mailbox(Mailbox<'l>),
+}
+
+/// A path that is not of the RFC's form or over its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPath;
-impl<'l> ReversePath<'l> { pub fn as_octets(&self)->&[u8]{match self{Self::Null=>b"",Self::Mailbox(m)=>m.as_octets()}} 
-    pub fn parse(o: &'l [u8]) -> Result<(Self, &'l [u8]), BadPath> {
-        let p = o.iter().position(|c| *c == b'>').ok_or(BadPath)?;
-        let (a, b) = o.split_at_checked(p + 1).ok_or(BadPath)?;
-        Ok((Self::Mailbox(Mailbox(a)), b))
+
+/// Octets of a path, angle brackets and source route included (RFC 5321 §4.5.3.1.3).
+const MAX_PATH: usize = 256;
+/// Octets of a local part (RFC 5321 §4.5.3.1.1).
+const MAX_LOCAL_PART: usize = 64;
+/// Octets of a domain (RFC 5321 §4.5.3.1.2).
+const MAX_DOMAIN: usize = 255;
+/// Octets of a label (RFC 1035 §2.3.4).
+const MAX_LABEL: usize = 63;
+
+impl<'l> ReversePath<'l> {
+    /// Reads a path that begins at `octets`, and gives what stands behind its `>`. A source route is read and
+    /// dropped (RFC 5321 §4.1.1.2, Appendix C).
+    ///
+    /// # Errors
+    /// [`BadPath`].
+    pub fn parse(octets: &'l [u8]) -> Result<(Self, &'l [u8]), BadPath> {
+        if let [b'<', b'>', rest @ ..] = octets {
+            return Ok((Self::Null, rest));
+        }
+        let (mailbox, rest) = path(octets).ok_or(BadPath)?;
+        Ok((Self::Mailbox(mailbox), rest))
+    }
+
+    /// The mailbox as sent; nothing for `<>`.
+    #[must_use]
+    pub const fn as_octets(&self) -> &'l [u8] {
+        match self {
+            Self::Null => b"",
+            Self::Mailbox(mailbox) => mailbox.as_octets(),
+        }
     }
 }
-impl<'l> ForwardPath<'l> { pub fn as_octets(&self)->&[u8]{match self{Self::Postmaster(p)=>p,Self::Mailbox(m)=>m.as_octets()}} 
-    pub fn parse(o: &'l [u8]) -> Result<(Self, &'l [u8]), BadPath> {
-        let p = o.iter().position(|c| *c == b'>').ok_or(BadPath)?;
-        let (a, b) = o.split_at_checked(p + 1).ok_or(BadPath)?;
-        Ok((Self::Mailbox(Mailbox(a)), b))
+
+impl<'l> ForwardPath<'l> {
+    /// Reads a path that begins at `octets`, and gives what stands behind its `>`. A source route is read and
+    /// dropped (RFC 5321 §4.1.1.3, Appendix C).
+    ///
+    /// # Errors
+    /// [`BadPath`].
+    pub fn parse(octets: &'l [u8]) -> Result<(Self, &'l [u8]), BadPath> {
+        const POSTMASTER: &[u8] = b"<Postmaster>";
+        if let Some((word, rest)) = octets.split_at_checked(POSTMASTER.len())
+            && word.eq_ignore_ascii_case(POSTMASTER)
+            && let [_, word @ .., _] = word
+        {
+            return Ok((Self::Postmaster(word), rest));
+        }
+        let (mailbox, rest) = path(octets).ok_or(BadPath)?;
+        Ok((Self::Mailbox(mailbox), rest))
+    }
+
+    /// The mailbox as sent, or the word `Postmaster`.
+    #[must_use]
+    pub const fn as_octets(&self) -> &'l [u8] {
+        match self {
+            Self::Postmaster(word) => word,
+            Self::Mailbox(mailbox) => mailbox.as_octets(),
+        }
     }
 }
-pub fn is_domain(o: &[u8]) -> bool {
-    !o.is_empty()
+
+/// Whether the octets are a domain: labels of letters, digits and inner hyphens (RFC 5321 §4.1.2), of at most 63
+/// octets each and 255 together. No dot at the end.
+#[must_use]
+pub fn is_domain(octets: &[u8]) -> bool {
+    domain(octets, false)
 }
-pub fn is_address_literal(o: &[u8]) -> bool {
-    !o.is_empty()
+
+/// Whether the octets, brackets included, are an address literal: IPv4, IPv6 or tagged (RFC 5321 §4.1.3).
+#[must_use]
+pub fn is_address_literal(octets: &[u8]) -> bool {
+    let [b'[', inner @ .., b']'] = octets else { return false };
+    if octets.len() > MAX_DOMAIN {
+        return false;
+    }
+    let Some(colon) = inner.iter().position(|octet| *octet == b':') else { return is_ipv4(inner) };
+    let Some((tag, [_, content @ ..])) = inner.split_at_checked(colon) else { return false };
+    if tag.eq_ignore_ascii_case(b"IPv6") {
+        return is_ipv6(content);
+    }
+    let is_tag = tag.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-');
+    let is_content = content.iter().all(|octet| matches!(octet, 33..=90 | 94..=126));
+    is_tag && tag.last().is_some_and(u8::is_ascii_alphanumeric) && is_content && !content.is_empty()
 }
-pub fn is_hello_name(o: &[u8]) -> bool {
-    !o.is_empty()
+
+/// Whether a client may call itself so in HELO and EHLO: a domain or an address literal (RFC 5321 §4.1.1.1).
+///
+/// Tolerates `_` in labels, which hosts named by their users have, and a dot at the end, which some management
+/// boards send: the name is information only, and refusing it would lose their mail.
+#[must_use]
+pub fn is_hello_name(octets: &[u8]) -> bool {
+    domain(octets.strip_suffix(b".").unwrap_or(octets), true) || is_address_literal(octets)
+}
+
+/// A mailbox in angle brackets, and what stands behind them.
+fn path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
+    let mut inner = octets.strip_prefix(b"<")?;
+    if inner.starts_with(b"@") {
+        inner = behind_route(inner)?;
+    }
+    let at = local_part(inner).filter(|len| *len <= MAX_LOCAL_PART)?;
+    let behind = inner.get(at..)?.strip_prefix(b"@")?;
+    // Neither a domain nor an address literal holds a `>`... but a tagged literal may: its end is its bracket.
+    let end = match behind.first() {
+        Some(b'[') => behind.iter().position(|octet| *octet == b']')?.wrapping_add(1),
+        _ => behind.iter().position(|octet| *octet == b'>')?,
+    };
+    let (name, rest) = behind.split_at_checked(end)?;
+    let rest = rest.strip_prefix(b">")?;
+    let is_name = if name.starts_with(b"[") { is_address_literal(name) } else { is_domain(name) };
+    if !is_name || octets.len().wrapping_sub(rest.len()) > MAX_PATH {
+        return None;
+    }
+    let octets = inner.get(..at.wrapping_add(1).wrapping_add(end))?;
+    Some((Mailbox { octets, at }, rest))
+}
+
+/// What stands behind a source route `@a,@b:`.
+fn behind_route(octets: &[u8]) -> Option<&[u8]> {
+    let mut rest = octets;
+    loop {
+        let hop = rest.strip_prefix(b"@")?;
+        let end = hop.iter().position(|octet| matches!(octet, b',' | b':'))?;
+        let (name, behind) = hop.split_at_checked(end)?;
+        if !is_domain(name) {
+            return None;
+        }
+        match behind.split_first()? {
+            (b':', mailbox) => return Some(mailbox),
+            (_, hops) => rest = hops,
+        }
+    }
+}
+
+/// The length of the local part at the beginning: a dot-string or a quoted string.
+fn local_part(octets: &[u8]) -> Option<usize> {
+    let mut rest = octets;
+    if let [b'"', quoted @ ..] = rest {
+        rest = quoted;
+        loop {
+            rest = match rest {
+                [b'"', behind @ ..] => return Some(octets.len().wrapping_sub(behind.len())),
+                [b'\\', b' '..=b'~', behind @ ..] => behind,
+                [b'\\', ..] => return None,
+                [b' '..=b'~', behind @ ..] => behind,
+                _ => return None,
+            }
+        }
+    }
+    loop {
+        let atom = rest;
+        while let [octet, behind @ ..] = rest
+            && is_atext(*octet)
+        {
+            rest = behind;
+        }
+        if rest.len() == atom.len() {
+            return None;
+        }
+        match rest {
+            [b'.', behind @ ..] => rest = behind,
+            _ => return Some(octets.len().wrapping_sub(rest.len())),
+        }
+    }
+}
+
+/// atext (RFC 5322 §3.2.3).
+fn is_atext(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(
+            octet,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'/' | b'=' | b'?' | b'^' | b'_' | b'`' | b'{'..=b'~'
+        )
+}
+
+fn domain(octets: &[u8], tolerates_underscore: bool) -> bool {
+    // `label`: octets of the label so far; `last`: the octet before, where the start of a label counts as a hyphen.
+    let (mut label, mut last) = (0_usize, b'-');
+    for octet in octets {
+        match octet {
+            b'.' if last == b'-' => return false,
+            b'.' => {
+                (label, last) = (0, b'-');
+                continue;
+            }
+            b'-' if label == 0 => return false,
+            b'-' => {}
+            b'_' if tolerates_underscore => {}
+            octet if octet.is_ascii_alphanumeric() => {}
+            _ => return false,
+        }
+        label = label.wrapping_add(1);
+        last = *octet;
+        if label > MAX_LABEL {
+            return false;
+        }
+    }
+    last != b'-' && octets.len() <= MAX_DOMAIN
+}
+
+/// IPv4-address-literal: four numbers of one to three digits, at most 255 each.
+fn is_ipv4(octets: &[u8]) -> bool {
+    let mut numbers = 0_u8;
+    for number in octets.split(|octet| *octet == b'.') {
+        let mut value = 0_u16;
+        for octet in number {
+            if !octet.is_ascii_digit() {
+                return false;
+            }
+            value = value.wrapping_mul(10).wrapping_add(u16::from(octet.wrapping_sub(b'0')));
+        }
+        numbers = numbers.saturating_add(1);
+        if number.is_empty() || number.len() > 3 || value > 255 {
+            return false;
+        }
+    }
+    numbers == 4
+}
+
+/// IPv6-addr: eight groups, or six and an IPv4 address; `::` stands for at least two groups of zeros, so that at most
+/// six groups (four beside an IPv4 address) may stand beside it.
+fn is_ipv6(octets: &[u8]) -> bool {
+    let mut groups = 0_u8;
+    let mut has_gap = false;
+    let mut rest = octets;
+    if let [b':', b':', behind @ ..] = rest {
+        has_gap = true;
+        rest = behind;
+        if rest.is_empty() {
+            return true;
+        }
+    }
+    loop {
+        let end = rest.iter().position(|octet| *octet == b':').unwrap_or(rest.len());
+        let Some((group, behind)) = rest.split_at_checked(end) else { return false };
+        let is_last = behind.is_empty();
+        if is_last && is_ipv4(group) {
+            groups = groups.saturating_add(2);
+        } else if !group.is_empty() && group.len() <= 4 && group.iter().all(u8::is_ascii_hexdigit) {
+            groups = groups.saturating_add(1);
+        } else {
+            return false;
+        }
+        match behind {
+            [] => break,
+            [b':', b':', ..] if has_gap => return false,
+            [b':', b':'] => {
+                has_gap = true;
+                break;
+            }
+            [b':', b':', tail @ ..] => {
+                has_gap = true;
+                rest = tail;
+            }
+            [_, tail @ ..] => rest = tail,
+        }
+    }
+    if has_gap { groups <= 6 } else { groups == 8 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    #[test]
+    fn address_literals() {
+        for (literal, expected) in [
+            ("[127.0.0.1]", true),
+            ("[255.255.255.255]", true),
+            ("[001.2.3.4]", true),
+            ("[256.0.0.1]", false),
+            ("[0001.2.3.4]", false),
+            ("[1.2.3]", false),
+            ("[1.2.3.4.5]", false),
+            ("[1..3.4]", false),
+            ("[]", false),
+            ("127.0.0.1", false),
+            ("[IPv6:::]", true),
+            ("[IPv6:::1]", true),
+            ("[ipv6:2001:db8::1]", true),
+            ("[IPv6:2001:db8:0:0:0:0:0:1]", true),
+            ("[IPv6:2001:db8:0:0:0:0:0:0:1]", false),
+            ("[IPv6:1:2:3:4:5:6:7]", false),
+            ("[IPv6:1:2:3:4:5:6::]", true),
+            ("[IPv6:1:2:3:4:5:6:7::]", false),
+            ("[IPv6:1:2:3:4:5:6::7]", false),
+            ("[IPv6:::2:3:4:5:6:7]", true),
+            ("[IPv6:::1:2:3:4:5:6:7]", false),
+            ("[IPv6:1::2::3]", false),
+            ("[IPv6:::1::]", false),
+            ("[IPv6:12345::]", false),
+            ("[IPv6:g::]", false),
+            ("[IPv6:1:2:3:4:5:6:1.2.3.4]", true),
+            ("[IPv6:1:2:3:4:5:1.2.3.4]", false),
+            ("[IPv6:::ffff:1.2.3.4]", true),
+            ("[IPv6:1:2:3:4::1.2.3.4]", true),
+            ("[IPv6:1:2:3:4:5::1.2.3.4]", false),
+            ("[IPv6:1.2.3.4::]", false),
+            ("[IPv6:1:]", false),
+            ("[IPv6:]", false),
+            ("[IPv6::1]", false),
+            ("[tag:content]", true),
+            ("[a-b:x>y]", true),
+            ("[a-:x]", false),
+            (r"[tag:a\b]", false),
+            ("[tag:]", false),
+            ("[:x]", false),
+            ("[t ag:x]", false),
+        ] {
+            assert_eq!(is_address_literal(literal.as_bytes()), expected, "{literal}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        for (path, expected) in [
+            ("<a@b>", Some(("a", "b"))),
+            ("<a.b@c.d>", Some(("a.b", "c.d"))),
+            ("<@r,@s.t:a@b>", Some(("a", "b"))),
+            (r#"<"a b\"c>@"@d.e>"#, Some((r#""a b\"c>@""#, "d.e"))),
+            (r#"<""@d>"#, Some((r#""""#, "d"))),
+            ("<a@[1.2.3.4]>", Some(("a", "[1.2.3.4]"))),
+            ("<a@[t:x>y]>", Some(("a", "[t:x>y]"))),
+            ("<!#$%&'*+-/=?^_`{|}~@b>", Some(("!#$%&'*+-/=?^_`{|}~", "b"))),
+            ("a@b", None),
+            ("<a@b", None),
+            ("<a>", None),
+            ("<a@>", None),
+            ("<@b>", None),
+            ("<.a@b>", None),
+            ("<a.@b>", None),
+            ("<a..b@c>", None),
+            ("<a b@c>", None),
+            ("<a@b_c>", None),
+            ("<a@b.>", None),
+            ("<a@-b>", None),
+            ("<a@b->", None),
+            ("<@r a@b>", None),
+            ("<@r,:a@b>", None),
+            ("<@r,s:a@b>", None),
+            (r#"<"a@b>"#, None),
+            (r#"<"a"b@c>"#, None),
+            ("<\"a\u{7f}\"@b>", None),
+            ("<a@b\u{e9}>", None),
+        ] {
+            let read = ReversePath::parse(path.as_bytes());
+            let read = match read {
+                Ok((ReversePath::Mailbox(mailbox), b"")) => Some((mailbox.local_part(), mailbox.domain())),
+                _ => None,
+            };
+            let expected = expected.map(|(local, domain)| (local.as_bytes(), domain.as_bytes()));
+            assert_eq!(read, expected, "{path}");
+        }
+        assert_eq!(ReversePath::parse(b"<> SIZE=1"), Ok((ReversePath::Null, &b" SIZE=1"[..])));
+        assert_eq!(ForwardPath::parse(b"<>"), Err(BadPath));
+        let postmaster = ForwardPath::Postmaster(b"pOstmaster");
+        assert_eq!(ForwardPath::parse(b"<pOstmaster>"), Ok((postmaster, &b""[..])));
+        assert_eq!(ForwardPath::parse(b"<Postmasters>"), Err(BadPath));
+        assert_eq!(ReversePath::parse(b"<Postmaster>"), Err(BadPath));
+    }
+
+    #[test]
+    fn limits_at_and_over() {
+        let ok = |path: &String| ReversePath::parse(path.as_bytes()).is_ok();
+        assert!(ok(&format!("<{}@b>", "a".repeat(64))));
+        assert!(!ok(&format!("<{}@b>", "a".repeat(65))));
+        assert!(ok(&format!("<a@{}>", "b".repeat(63))));
+        assert!(!ok(&format!("<a@{}>", "b".repeat(64))));
+        // 256 with both brackets: `<a@` and `>` leave 252 for the domain.
+        let label = format!("{}.", "b".repeat(62));
+        assert!(ok(&format!("<a@{}>", label.repeat(4).trim_end_matches('.').to_owned() + "x")));
+        assert!(!ok(&format!("<aa@{}>", label.repeat(4).trim_end_matches('.').to_owned() + "x")));
+        assert!(is_domain(format!("{}{}", label.repeat(4), "bbb").as_bytes()));
+        assert!(!is_domain(format!("{}{}", label.repeat(4), "bbbb").as_bytes()));
+        assert!(!is_domain(b""));
+        assert!(is_hello_name(b"my_pc.example."));
+        assert!(!is_hello_name(b"a..") && !is_hello_name(b".") && !is_hello_name(b"a b") && !is_hello_name(b""));
+    }
 }

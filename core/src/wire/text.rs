@@ -108,11 +108,7 @@ impl Decoder {
     /// The same when no such dot is near. Apart from the above, so that short lines do not pay for its registers.
     #[inline(never)]
     fn long_text<'i>(&mut self, input: &mut &'i [u8], open: &'i [u8]) -> Piece<'i> {
-        let far = if VECTORS {
-            before_dot_by_blocks(open)
-        } else {
-            None
-        };
+        let far = if VECTORS { before_dot_by_blocks(open) } else { None };
         if let Some(length) = far {
             return self.take(input, length, At::Start);
         }
@@ -245,11 +241,7 @@ fn within_line(text: &[u8]) -> &[u8] {
 }
 
 /// Whether the compiler has vectors here; elsewhere blocks would cost flash and time.
-const VECTORS: bool = cfg!(any(
-    target_feature = "sse2",
-    target_feature = "neon",
-    target_feature = "simd128"
-));
+const VECTORS: bool = cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128"));
 
 /// Octets looked at in one go. The compiler makes 12 vectors of 16 octets of it: the loop then costs little for each.
 const BLOCK: usize = 192;
@@ -309,9 +301,7 @@ fn before_dot_by_blocks(text: &[u8]) -> Option<usize> {
 fn is_suspicious(octets: &[u8; BLOCK + 1]) -> bool {
     let next = octets.iter().skip(1);
     // No early end: only a loop over all of it becomes vectors.
-    octets.iter().zip(next).fold(false, |any, (octet, next)| {
-        any | (octet.wrapping_add(*next) == b'\n' + b'.')
-    })
+    octets.iter().zip(next).fold(false, |any, (octet, next)| any | (octet.wrapping_add(*next) == b'\n' + b'.'))
 }
 
 #[cfg(test)]
@@ -404,11 +394,7 @@ mod tests {
             (b"a\r\n.\0\xff", b"a\r\n\0\xff", None),
         ];
         for (input, text, end) in rows {
-            assert_eq!(
-                decode(&[input], usize::MAX),
-                (text.to_vec(), *end),
-                "{input:?}"
-            );
+            assert_eq!(decode(&[input], usize::MAX), (text.to_vec(), *end), "{input:?}");
             assert_eq!(reference(input), (text.to_vec(), *end), "{input:?}");
         }
     }
@@ -417,19 +403,13 @@ mod tests {
     fn every_short_text_in_every_cut() {
         for length in 0..=7u32 {
             for number in 0..4usize.pow(length) {
-                let input: Octets<u8> = (0..length)
-                    .map(|digit| b"\r\n.a"[number >> (2 * digit) & 3])
-                    .collect();
+                let input: Octets<u8> = (0..length).map(|digit| b"\r\n.a"[number >> (2 * digit) & 3]).collect();
                 let expected = reference(&input);
                 for first in 0..=input.len() {
                     for second in first..=input.len() {
                         let parts = [&input[..first], &input[first..second], &input[second..]];
                         for room in 1..=4 {
-                            assert_eq!(
-                                decode(&parts, room),
-                                expected,
-                                "{input:?} {first} {second} {room}"
-                            );
+                            assert_eq!(decode(&parts, room), expected, "{input:?} {first} {second} {room}");
                         }
                     }
                 }
@@ -439,11 +419,7 @@ mod tests {
 
     #[test]
     fn text_is_in_one_slice_up_to_a_dot_to_remove() {
-        let long = [
-            b"line\r\n\r\na\rb\nc. .\n.\r\r\n".repeat(40),
-            b"\r\n".repeat(400),
-        ]
-        .concat();
+        let long = [b"line\r\n\r\na\rb\nc. .\n.\r\r\n".repeat(40), b"\r\n".repeat(400)].concat();
         let text = [&long, b"..x\r\n.\r\n".as_slice()].concat();
         let (mut decoder, mut input) = (Decoder::new(), text.as_slice());
         assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(&long));
@@ -463,13 +439,8 @@ mod tests {
         let fills: [&[u8]; 5] = [b"a", b"\r\n", b".", b"\n.", b"\r"];
         for fill in fills {
             for length in 0..3 * BLOCK {
-                let mut text: Octets<u8> = fill
-                    .iter()
-                    .copied()
-                    .cycle()
-                    .skip(length % fill.len())
-                    .take(length)
-                    .collect();
+                let mut text: Octets<u8> =
+                    fill.iter().copied().cycle().skip(length % fill.len()).take(length).collect();
                 let clean = text.clone();
                 text.extend_from_slice(b"z\r\n.");
                 for behind in [0, 1, 2, 3, BLOCK] {
@@ -547,11 +518,7 @@ mod tests {
         for (text, wire) in rows {
             assert_eq!(encode(&[text], false), *wire, "{text:?}");
             for cut in 0..=text.len() {
-                assert_eq!(
-                    encode(&[&text[..cut], &text[cut..]], true),
-                    *wire,
-                    "{text:?}"
-                );
+                assert_eq!(encode(&[&text[..cut], &text[cut..]], true), *wire, "{text:?}");
             }
         }
     }
@@ -592,17 +559,11 @@ mod tests {
 
     /// Cuts a text at places given as parts of 65,536.
     fn cut<'t>(text: &'t [u8], places: &[u16]) -> Octets<&'t [u8]> {
-        let mut places: Octets<usize> = places
-            .iter()
-            .map(|place| (usize::from(*place) * text.len()) >> 16)
-            .collect();
+        let mut places: Octets<usize> = places.iter().map(|place| (usize::from(*place) * text.len()) >> 16).collect();
         places.sort_unstable();
         let ends = places.iter().copied().chain([text.len()]);
         let starts = [0].into_iter().chain(places.iter().copied());
-        starts
-            .zip(ends)
-            .map(|(start, end)| &text[start..end])
-            .collect()
+        starts.zip(ends).map(|(start, end)| &text[start..end]).collect()
     }
 
     proptest! {
