@@ -14,4 +14,5 @@
     )
 )]
 
+pub mod handlers;
 pub mod wire;

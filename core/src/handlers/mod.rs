@@ -1,0 +1,3 @@
+//! Handlers ready to use, and the parts of them that others can use alone.
+
+pub mod debugging;
