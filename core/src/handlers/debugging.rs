@@ -399,8 +399,8 @@ mod tests {
             ),
             (
                 b"k=\\\x01\x7f",
-                b"k=\xc3\x89",
-                b"mail options: ['K=\\\\\\x01\\x7f']\nrcpt options: ['K=\xc3\x89']\n\nb'a'\n",
+                b"k=\xc3\x80",
+                b"mail options: ['K=\\\\\\x01\\x7f']\nrcpt options: ['K=\xc3\x80']\n\nb'a'\n",
             ),
         ];
         for (mail_options, rcpt_options, bytes) in rows {
