@@ -1,0 +1,403 @@
+//! What Python's `smtpd.DebuggingServer` prints for a mail, octet for octet (CPython 3.11).
+//!
+//! It knows how a mail looks when it is printed, not where it comes from and not where the octets go.
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where printed octets go: a UART, semihosting, a buffer.
+pub trait Sink {
+    /// Takes all of `octets`; a sink that cannot must drop them, for printing has no way to fail.
+    fn write(&mut self, octets: &[u8]);
+}
+
+impl<S: Sink + ?Sized> Sink for &mut S {
+    fn write(&mut self, octets: &[u8]) {
+        (**self).write(octets);
+    }
+}
+
+/// How the octets of a mail are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Each line as Python shows bytes, `b'Subject: hi'`: its default. No control character of a text reaches a terminal.
+    Bytes,
+    /// Each line as it came: Python's `decode_data=True`, which tells its handler no options either.
+    Plain,
+}
+
+/// A mail to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Printed<'m> {
+    /// The peer's address for the line `X-Peer`; where there is none (a serial line, a Unix socket) the line is left
+    /// out, for it would say nothing. Python fails there.
+    pub peer: Option<IpAddr>,
+    /// The parameters of MAIL as they came, with spaces between them (RFC 5321 §4.1.2); shown in upper case, as far
+    /// as they are ASCII.
+    pub mail_options: &'m [u8],
+    /// The parameters of the last RCPT in the same way; Python refuses them all, so it never shows any.
+    pub rcpt_options: &'m [u8],
+    /// The text behind DATA after dots were taken off (RFC 5321 §4.5.2), with its line ends as they came.
+    pub data: &'m [u8],
+}
+
+/// Prints a mail between the two lines of dashes, each line with an LF.
+///
+/// Like Python it takes a bare CR, a bare LF and CR CR LF for the end of a line too, and does not show an empty line at
+/// the end. `X-Peer` stands before the first empty line, or nowhere if there is none.
+pub fn print(sink: &mut dyn Sink, message: &Printed<'_>, form: Form) {
+    sink.write(b"---------- MESSAGE FOLLOWS ----------\n");
+    if form == Form::Bytes {
+        options(sink, b"mail options: [", message.mail_options, b"]\n");
+        options(sink, b"rcpt options: [", message.rcpt_options, b"]\n\n");
+    }
+    // Python splits the text at CRLF and joins it with LF, so that the last CRLF ends nothing.
+    let mut rest = message.data.strip_suffix(b"\r\n").unwrap_or(message.data);
+    let mut headers = true;
+    while !rest.is_empty() {
+        let line = next_line(&mut rest, form);
+        if headers && line.is_empty() {
+            headers = false;
+            peer(sink, message.peer, form);
+        }
+        match form {
+            Form::Bytes => bytes(sink, line),
+            Form::Plain => sink.write(line),
+        }
+        sink.write(b"\n");
+    }
+    sink.write(b"------------ END MESSAGE ------------\n");
+}
+
+/// Writes an address as `getnameinfo` and `inet_ntop` of glibc do, and so Python's sockets (RFC 5952 §4 and §5).
+///
+/// Addresses `::ffff:0:0/96` and `::/96` end in the form of IPv4; a scope (`%eth0`) is not part of an [`IpAddr`].
+pub fn write_ip(sink: &mut dyn Sink, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => write_v4(sink, ip),
+        IpAddr::V6(ip) => write_v6(sink, ip),
+    }
+}
+
+fn write_v4(sink: &mut dyn Sink, ip: Ipv4Addr) {
+    for (place, octet) in ip.octets().into_iter().enumerate() {
+        if place > 0 {
+            sink.write(b".");
+        }
+        if octet >= 100 {
+            sink.write(&[digit(octet / 100)]);
+        }
+        if octet >= 10 {
+            sink.write(&[digit(octet / 10 % 10)]);
+        }
+        sink.write(&[digit(octet % 10)]);
+    }
+}
+
+fn write_v6(sink: &mut dyn Sink, ip: Ipv6Addr) {
+    let v4 = match ip.segments() {
+        // With a seventh zero it is an address like `::1`, not one of IPv4.
+        [0, 0, 0, 0, 0, 0xffff, ..] => Some(b"::ffff:".as_slice()),
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => Some(b"::".as_slice()),
+        _ => None,
+    };
+    if let Some(prefix) = v4 {
+        let [.., a, b, c, d] = ip.octets();
+        sink.write(prefix);
+        return write_v4(sink, Ipv4Addr::new(a, b, c, d));
+    }
+    let (start, zeros) = longest_zeros(ip);
+    let end = start.wrapping_add(zeros);
+    for (place, segment) in ip.segments().into_iter().enumerate() {
+        if place == start && zeros > 0 {
+            sink.write(b"::");
+        }
+        if (start..end).contains(&place) {
+            continue;
+        }
+        if place > 0 && place != end {
+            sink.write(b":");
+        }
+        write_hex(sink, segment);
+    }
+}
+
+/// The first of the longest runs of zeros, as place and length; one zero alone is written out (RFC 5952 §4.2.2).
+fn longest_zeros(ip: Ipv6Addr) -> (usize, usize) {
+    let (mut best, mut length) = ((8, 0), 0usize);
+    for (place, segment) in ip.segments().into_iter().enumerate() {
+        length = if segment == 0 { length.wrapping_add(1) } else { 0 };
+        if length > best.1 && length > 1 {
+            best = (place.wrapping_add(1).wrapping_sub(length), length);
+        }
+    }
+    best
+}
+
+/// Four hexadecimal digits without zeros in front (RFC 5952 §4.1, §4.3).
+fn write_hex(sink: &mut dyn Sink, segment: u16) {
+    let [high, low] = segment.to_be_bytes();
+    let digits = [digit(high >> 4), digit(high & 15), digit(low >> 4), digit(low & 15)];
+    let zeros = digits.iter().take(3).take_while(|digit| **digit == b'0').count();
+    sink.write(digits.get(zeros..).unwrap_or_default());
+}
+
+/// One hexadecimal digit.
+fn digit(value: u8) -> u8 {
+    match value {
+        0..10 => value.wrapping_add(b'0'),
+        _ => value.wrapping_sub(10).wrapping_add(b'a'),
+    }
+}
+
+/// The parameters as Python shows a list of strings, or nothing if there are none.
+fn options(sink: &mut dyn Sink, start: &[u8], raw: &[u8], end: &[u8]) {
+    let mut before = start;
+    for option in raw.split(u8::is_ascii_whitespace).filter(|option| !option.is_empty()) {
+        sink.write(before);
+        before = b", ";
+        let quote = quote(option);
+        sink.write(&[quote]);
+        for octet in option.iter().map(u8::to_ascii_uppercase) {
+            // Python shows letters beyond ASCII as they are here: these are strings.
+            if octet > 0x7f || is_plain(octet, quote) {
+                sink.write(&[octet]);
+            } else {
+                escaped(sink, octet);
+            }
+        }
+        sink.write(&[quote]);
+    }
+    if before != start {
+        sink.write(end);
+    }
+}
+
+fn peer(sink: &mut dyn Sink, peer: Option<IpAddr>, form: Form) {
+    let Some(ip) = peer else { return };
+    let (start, end): (&[u8], &[u8]) = match form {
+        Form::Bytes => (b"b'X-Peer: ", b"'\n"),
+        Form::Plain => (b"X-Peer: ", b"\n"),
+    };
+    sink.write(start);
+    write_ip(sink, ip);
+    sink.write(end);
+}
+
+/// Takes a line and its end off the text.
+fn next_line<'m>(rest: &mut &'m [u8], form: Form) -> &'m [u8] {
+    let text = *rest;
+    for (place, octet) in text.iter().enumerate() {
+        // Line ends are control characters or begin with C2 or E2; the others need no closer look.
+        if (b' '..0xc2).contains(octet) {
+            continue;
+        }
+        let Some((line, behind)) = text.split_at_checked(place) else {
+            break;
+        };
+        if let Some(length) = line_end(behind, form) {
+            *rest = behind.get(length..).unwrap_or_default();
+            return line;
+        }
+    }
+    *rest = b"";
+    text
+}
+
+/// How many octets the line end has with which `text` begins, if it begins with one.
+fn line_end(text: &[u8], form: Form) -> Option<usize> {
+    match (form, text) {
+        // Of this CRLF Python makes an LF, and of CR LF then one line end.
+        (_, [b'\r', b'\r', b'\n', ..]) => Some(3),
+        (_, [b'\r', b'\n', ..]) => Some(2),
+        (_, [b'\r' | b'\n', ..]) => Some(1),
+        // Lines of a Python string also end at VT, FF, FS, GS, RS, U+0085, U+2028 and U+2029.
+        (Form::Plain, [0x0b | 0x0c | 0x1c..=0x1e, ..]) => Some(1),
+        (Form::Plain, [0xc2, 0x85, ..]) => Some(2),
+        (Form::Plain, [0xe2, 0x80, 0xa8 | 0xa9, ..]) => Some(3),
+        _ => None,
+    }
+}
+
+/// A line as Python shows bytes.
+fn bytes(sink: &mut dyn Sink, line: &[u8]) {
+    let quote = quote(line);
+    sink.write(&[b'b', quote]);
+    let mut rest = line;
+    while !rest.is_empty() {
+        let plain = rest.iter().take_while(|octet| is_plain(**octet, quote)).count();
+        let Some((run, behind)) = rest.split_at_checked(plain) else {
+            break;
+        };
+        if !run.is_empty() {
+            sink.write(run);
+        }
+        let Some((octet, behind)) = behind.split_first() else {
+            break;
+        };
+        escaped(sink, *octet);
+        rest = behind;
+    }
+    sink.write(&[quote]);
+}
+
+/// Python quotes with `"` only what holds `'` and no `"`.
+fn quote(octets: &[u8]) -> u8 {
+    if octets.contains(&b'\'') && !octets.contains(&b'"') { b'"' } else { b'\'' }
+}
+
+fn is_plain(octet: u8, quote: u8) -> bool {
+    matches!(octet, b' '..0x7f) && octet != quote && octet != b'\\'
+}
+
+fn escaped(sink: &mut dyn Sink, octet: u8) {
+    match octet {
+        b'\t' => sink.write(b"\\t"),
+        b'\n' => sink.write(b"\\n"),
+        b'\r' => sink.write(b"\\r"),
+        b' '..0x7f => sink.write(&[b'\\', octet]),
+        _ => sink.write(&[b'\\', b'x', digit(octet >> 4), digit(octet & 15)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    impl Sink for Vec<u8> {
+        fn write(&mut self, octets: &[u8]) {
+            self.extend_from_slice(octets);
+        }
+    }
+
+    const START: &[u8] = b"---------- MESSAGE FOLLOWS ----------\n";
+    const END: &[u8] = b"------------ END MESSAGE ------------\n";
+
+    /// What is printed between the frame lines.
+    fn printed(message: &Printed<'_>, form: Form) -> Vec<u8> {
+        let mut sink = Vec::new();
+        print(&mut sink, message, form);
+        let inner = sink.strip_prefix(START).and_then(|rest| rest.strip_suffix(END));
+        inner.expect("frame lines").to_vec()
+    }
+
+    // The expectations are what CPython 3.11 printed for the same octets on the wire.
+
+    #[test]
+    fn texts() {
+        let rows: &[(&[u8], &[u8], &[u8])] = &[
+            (b"", b"", b""),
+            (b"\r\n", b"", b""),
+            (b"\r\n\r\n", b"b'X-Peer: ::1'\nb''\n", b"X-Peer: ::1\n\n"),
+            (
+                b"Subject: hi\r\n\r\nbody\r\n\r\nmore\r\n",
+                b"b'Subject: hi'\nb'X-Peer: ::1'\nb''\nb'body'\nb''\nb'more'\n",
+                b"Subject: hi\nX-Peer: ::1\n\nbody\n\nmore\n",
+            ),
+            (b"no body\r\n", b"b'no body'\n", b"no body\n"),
+            (b"a\r\n\r\n", b"b'a'\n", b"a\n"),
+            (b"\r\na\r\n", b"b'X-Peer: ::1'\nb''\nb'a'\n", b"X-Peer: ::1\n\na\n"),
+            (
+                b"a\rb\nc\r\r\nd\r\r\r\ne\r\n",
+                b"b'a'\nb'b'\nb'c'\nb'd'\nb'X-Peer: ::1'\nb''\nb'e'\n",
+                b"a\nb\nc\nd\nX-Peer: ::1\n\ne\n",
+            ),
+            (b"\n\r\n", b"b'X-Peer: ::1'\nb''\n", b"X-Peer: ::1\n\n"),
+            (b"a\n\rb\r\n", b"b'a'\nb'X-Peer: ::1'\nb''\nb'b'\n", b"a\nX-Peer: ::1\n\nb\n"),
+            (b"it's\r\n", b"b\"it's\"\n", b"it's\n"),
+            (b"say \"it's\"\r\n", b"b'say \"it\\'s\"'\n", b"say \"it's\"\n"),
+            (b"\"\r\n", b"b'\"'\n", b"\"\n"),
+            (
+                b"\\'\t\x00\x1f ~\x7f\xc3\xa9\xff\r\n",
+                b"b\"\\\\'\\t\\x00\\x1f ~\\x7f\\xc3\\xa9\\xff\"\n",
+                b"\\'\t\x00\x1f ~\x7f\xc3\xa9\xff\n",
+            ),
+            (
+                b"a\x0bb\x0cc\x1cd\x1de\x1ef\x1fg\r\n",
+                b"b'a\\x0bb\\x0cc\\x1cd\\x1de\\x1ef\\x1fg'\n",
+                b"a\nb\nc\nd\ne\nf\x1fg\n",
+            ),
+            (
+                b"a\xc2\x85b\xe2\x80\xa8c\xe2\x80\xa9d\xc2\x84e\xe2\x80\xa7f\r\n",
+                b"b'a\\xc2\\x85b\\xe2\\x80\\xa8c\\xe2\\x80\\xa9d\\xc2\\x84e\\xe2\\x80\\xa7f'\n",
+                b"a\nb\nc\nd\xc2\x84e\xe2\x80\xa7f\n",
+            ),
+            (b".\r\n..\r\n", b"b'.'\nb'..'\n", b".\n..\n"),
+        ];
+        for (data, bytes, plain) in rows {
+            let message =
+                Printed { peer: Some(IpAddr::V6(Ipv6Addr::LOCALHOST)), mail_options: b"", rcpt_options: b"", data };
+            assert_eq!(printed(&message, Form::Bytes), *bytes, "{data:?}");
+            assert_eq!(printed(&message, Form::Plain), *plain, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn options() {
+        let rows: &[(&[u8], &[u8], &[u8])] = &[
+            (b"", b"", b"b'a'\n"),
+            (b"BODY=8BITMIME SIZE=10", b"", b"mail options: ['BODY=8BITMIME', 'SIZE=10']\nb'a'\n"),
+            (b"body=8bitmime", b"", b"mail options: ['BODY=8BITMIME']\nb'a'\n"),
+            (b"", b" x", b"rcpt options: ['X']\n\nb'a'\n"),
+            (b"  a=1   b ", b"c", b"mail options: ['A=1', 'B']\nrcpt options: ['C']\n\nb'a'\n"),
+            (b"k=it's", b"k=\"it's\"", b"mail options: [\"K=IT'S\"]\nrcpt options: ['K=\"IT\\'S\"']\n\nb'a'\n"),
+            (
+                b"k=\\\x01\x7f",
+                b"k=\xc3\x80",
+                b"mail options: ['K=\\\\\\x01\\x7f']\nrcpt options: ['K=\xc3\x80']\n\nb'a'\n",
+            ),
+        ];
+        for (mail_options, rcpt_options, bytes) in rows {
+            let message = Printed { peer: None, mail_options, rcpt_options, data: b"a\r\n" };
+            assert_eq!(printed(&message, Form::Bytes), *bytes, "{mail_options:?} {rcpt_options:?}");
+            assert_eq!(printed(&message, Form::Plain), b"a\n");
+        }
+    }
+
+    #[test]
+    fn without_a_peer_the_line_is_left_out() {
+        let message = Printed { peer: None, mail_options: b"", rcpt_options: b"", data: b"a\r\n\r\nb\r\n" };
+        assert_eq!(printed(&message, Form::Bytes), b"b'a'\nb''\nb'b'\n");
+        assert_eq!(printed(&message, Form::Plain), b"a\n\nb\n");
+    }
+
+    #[test]
+    fn a_text_without_line_end_keeps_its_last_line() {
+        // BDAT may bring such a text (RFC 3030); Python knows no BDAT.
+        let message = Printed { peer: None, mail_options: b"", rcpt_options: b"", data: b"a\r\nb" };
+        assert_eq!(printed(&message, Form::Bytes), b"b'a'\nb'b'\n");
+    }
+
+    #[test]
+    fn addresses() {
+        let rows = [
+            ("0.0.0.0", "0.0.0.0"),
+            ("1.20.255.100", "1.20.255.100"),
+            ("199.9.10.99", "199.9.10.99"),
+            ("::", "::"),
+            ("::1", "::1"),
+            ("::2:3", "::0.2.0.3"),
+            ("::1:0", "::0.1.0.0"),
+            ("::102:304", "::1.2.3.4"),
+            ("::ffff:0:0", "::ffff:0.0.0.0"),
+            ("::ffff:102:304", "::ffff:1.2.3.4"),
+            ("::fffe:102:304", "::fffe:102:304"),
+            ("ffff::", "ffff::"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
+            ("1:0:0:2:0:0:3:4", "1::2:0:0:3:4"),
+            ("0:1:0:0:0:0:0:0", "0:1::"),
+            ("1:0:0:0:0:0:0:0", "1::"),
+            ("1:2:3:4:5:6:0:0", "1:2:3:4:5:6::"),
+            ("0:2:3:4:5:6:7:0", "0:2:3:4:5:6:7:0"),
+            ("abcd:ef01:10:200:3000:a0:b00:c000", "abcd:ef01:10:200:3000:a0:b00:c000"),
+            ("64:ff9b::102:304", "64:ff9b::102:304"),
+            ("fe80::1", "fe80::1"),
+        ];
+        for (ip, expected) in rows {
+            let mut sink = Vec::new();
+            write_ip(&mut sink, ip.parse().expect("an address"));
+            assert_eq!(sink, expected.as_bytes(), "{ip}");
+        }
+    }
+}
