@@ -1,7 +1,7 @@
 //! The client's session, the codec and the reader that it needs, and a leg of a relay.
 
 use smtpd_core::relay::Leg;
-use smtpd_core::wire::{Encoder, ReplyReader};
+use smtpd_core::wire::{Encoder, Reply, ReplyReader};
 
 use crate::entries;
 
@@ -57,6 +57,7 @@ pub fn all() {
         Encoder::new as (),
         Encoder::push as (_, _, _),
         Encoder::end as (_, _),
+        Reply::from_line as (_),
         ReplyReader::next as (_, _, _),
         ReplyReader::reply as (_, _),
         ReplyReader::drop_line as (_, _, _),
