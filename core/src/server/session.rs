@@ -412,7 +412,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Line::Found { line, rest } => Some((line, rest)),
         };
         let verdict = match found {
-            Some((line, _)) => judge(line, order, config, *offered, is_behind),
+            Some((line, _)) => judge(line, order, config, *offered, *peer, is_behind),
             None => Err(config.texts.line_too_long),
         };
         if is_behind && verdict.is_err() {
@@ -509,6 +509,7 @@ fn judge<'c, 's>(
     order: &Order,
     config: &Config<'c>,
     offered: Extensions,
+    peer: Peer,
     is_behind: bool,
 ) -> Result<Asked<'c, 's>, Reply<'c>> {
     let texts = config.texts;
@@ -554,6 +555,8 @@ fn judge<'c, 's>(
         Command::Help => Asked::Say(texts.help),
         Command::Noop => Asked::Say(texts.ok),
         Command::Quit => Asked::Quit,
+        // RFC 3207 §4.2: not offered within TLS.
+        Command::StartTls if peer.tls => return Err(texts.not_implemented),
         Command::StartTls => Asked::StartTls,
     })
 }
