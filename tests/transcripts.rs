@@ -13,9 +13,8 @@ use smtpd_mock::{Driver, Memory, Mode, Transcript, play};
 fn main() -> ExitCode {
     let trials = files::all().into_iter().flat_map(|transcript| {
         let memory = || Memory::new(|config| Session::new(config, Peer::default()));
-        let tiny = Memory::new(|config| {
-            Session::with(config, Peer::default(), Vec::<u8, 512>::new(), Vec::<u8, 512>::new())
-        });
+        let tiny =
+            Memory::new(|config| Session::with(config, Peer::default(), Vec::<u8, 512>::new(), Vec::<u8, 512>::new()));
         [
             trial(transcript, memory()),
             trial(transcript, memory().later(2).named("later")),

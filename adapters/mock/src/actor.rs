@@ -34,6 +34,7 @@ pub struct Notes(Arc<(Mutex<Heard>, Condvar)>);
 struct Heard {
     calls: Vec<String>,
     difference: Option<(usize, String, String)>,
+    missing: Option<(usize, String)>,
     is_gone: bool,
 }
 
@@ -109,15 +110,10 @@ impl<'t> Actor<'t> {
         self.notes.heard().difference.get_or_insert((line, expected, got.into()));
     }
 
-    /// Nothing more will be heard.
-    fn finish(&mut self) {
+    fn skip_optional(&mut self) {
         while self.transcript.calls.get(self.next).is_some_and(|call| call.is_optional) {
             self.next += 1;
         }
-        if self.next < self.transcript.calls.len() {
-            self.differ("nothing more");
-        }
-        self.notes.gone();
     }
 
     fn expected_text(&self) -> Option<(&'t Call, &'t [u8])> {
@@ -190,7 +186,11 @@ impl Handler for Actor<'_> {
 
     fn closed(&mut self, why: Ending) {
         self.note(&format!("closed {why:?}"));
-        self.finish();
+        self.skip_optional();
+        if self.next < self.transcript.calls.len() {
+            self.differ("nothing more");
+        }
+        self.notes.gone();
     }
 
     fn acts_on(&self) -> Extensions {
@@ -233,7 +233,9 @@ impl Handler for Actor<'_> {
 
 impl Drop for Actor<'_> {
     fn drop(&mut self) {
-        self.finish();
+        self.skip_optional();
+        self.notes.heard().missing = self.transcript.calls.get(self.next).map(|call| (call.line, shown(call)));
+        self.notes.gone();
     }
 }
 
@@ -248,6 +250,12 @@ impl Notes {
     #[must_use]
     pub fn difference(&self) -> Option<(usize, String, String)> {
         self.heard().difference.clone()
+    }
+
+    /// What was never heard, once the actor was dropped: the transcript's line, the call.
+    #[must_use]
+    pub fn missing(&self) -> Option<(usize, String)> {
+        self.heard().missing.clone()
     }
 
     /// Waits until the actor heard `closed` or was dropped; false: that did not happen in time.

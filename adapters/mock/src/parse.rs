@@ -157,9 +157,8 @@ fn outside(what: &str) -> Result<Outside, String> {
 }
 
 fn call(line: usize, text: &str, is_optional: bool) -> Result<Call, String> {
-    const CALLS: [&str; 12] = [
-        "connected", "helo", "ehlo", "mail", "rcpt", "data", "text", "message", "verify", "expand", "reset", "closed",
-    ];
+    const CALLS: [&str; 12] =
+        ["connected", "helo", "ehlo", "mail", "rcpt", "data", "text", "message", "verify", "expand", "reset", "closed"];
     let word = text.split(' ').next().unwrap_or("");
     if !CALLS.contains(&word) {
         return Err(format!("a call: {}", CALLS.join(", ")));

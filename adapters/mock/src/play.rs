@@ -91,11 +91,12 @@ pub fn play(transcript: &Transcript, driver: &dyn Driver, cut: usize, mode: Mode
     let wire = client.perform(&mut *connection, mode);
     drop(connection);
     let is_over = notes.wait(END);
-    // A difference in what the handler hears comes first: replies differ because of it.
+    // A difference in what the handler hears comes first: replies differ because of it. What it did not hear comes last:
+    // a session that differs on the wire is not played to its end.
     let late = || (!is_over).then(|| (0, "the end of the session".into(), "none".into()));
-    let Some((line, expected, got)) = notes.difference().or(wire.err()).or_else(late) else {
-        return Ok(());
-    };
+    let missing = || notes.missing().map(|(line, call)| (line, call, "nothing more".into()));
+    let difference = notes.difference().or(wire.err()).or_else(missing).or_else(late);
+    let Some((line, expected, got)) = difference else { return Ok(()) };
     let how = format!("{}, {mode:?}, reads of {cut}", driver.name());
     Err(Box::new(Mismatch { file: transcript.file.clone(), line, how, expected, got, heard: notes.calls() }))
 }
