@@ -1,1 +1,28 @@
-//! The host server.
+//! The host's SMTP server: [`smtpd_core`] driven by tokio.
+//!
+//! [`Server`] listens and gives each connection a handler of its own: a [`Handler`] that never blocks, one that may
+//! ([`Server::run_blocking`]), or an [`AsyncHandler`]. [`process_message`] makes a handler of a function that gets
+//! whole messages. The command `smtpd` is built from these parts.
+//!
+//! This crate knows sockets, threads and clocks; what SMTP is, it leaves to the core.
+
+mod async_connection;
+mod async_handler;
+mod connection;
+mod debugging;
+mod message;
+mod pool;
+mod server;
+mod waiting;
+
+pub use async_handler::AsyncHandler;
+pub use debugging::Printer;
+pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_message};
+pub use server::Server;
+pub use smtpd_core::handlers::debugging::Form;
+pub use smtpd_core::server::{
+    Answer, Body, Commands, Config, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts, Timers,
+    Verify,
+};
+pub use smtpd_core::wire::Reply;
+pub use waiting::Stopper;

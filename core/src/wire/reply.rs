@@ -50,6 +50,16 @@ impl<'h> Reply<'h> {
         }
     }
 
+    /// A reply that is written out: `550 5.7.1 Not here`. Its enhanced code counts if its class is the code's; further
+    /// lines are text. What does not begin with a code has the code 0, in place of which a session answers 451.
+    #[must_use]
+    pub fn from_line(line: &'h [u8]) -> Self {
+        let Some((code, _)) = super::reply_reader::head(line) else {
+            return Self::new(0, "");
+        };
+        super::reply_reader::reply(code, line.get(4..).unwrap_or(b""))
+    }
+
     /// The same reply with the enhanced status code `class.subject.detail`; the class is the code's own.
     /// Without the feature `enhanced` it is not kept.
     #[must_use]

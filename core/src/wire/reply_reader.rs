@@ -58,12 +58,7 @@ impl ReplyReader {
     /// The reply that is complete.
     #[must_use]
     pub fn reply<'b>(&self, buffer: &'b [u8]) -> Reply<'b> {
-        let (enhanced, text) = split_enhanced(self.code, buffer);
-        let reply = Reply::from_octets(self.code, text);
-        match enhanced {
-            Some((subject, detail)) => reply.enhanced(subject, detail),
-            None => reply,
-        }
+        reply(self.code, buffer)
     }
 
     /// Takes the line that was just read, whose text begins at `begin`, out of the reply.
@@ -116,8 +111,18 @@ impl ReplyReader {
     }
 }
 
+/// A reply of `code` whose text may begin with an enhanced code.
+pub(super) fn reply(code: u16, text: &[u8]) -> Reply<'_> {
+    let (enhanced, text) = split_enhanced(code, text);
+    let reply = Reply::from_octets(code, text);
+    match enhanced {
+        Some((subject, detail)) => reply.enhanced(subject, detail),
+        None => reply,
+    }
+}
+
 /// Code and finality of a line: three digits, then `-`, a space, or nothing.
-fn head(line: &[u8]) -> Option<(u16, bool)> {
+pub(super) fn head(line: &[u8]) -> Option<(u16, bool)> {
     let (code, rest) = line.split_first_chunk::<3>()?;
     let [class @ b'2'..=b'5', second @ b'0'..=b'9', third @ b'0'..=b'9'] = code else { return None };
     let is_last = match rest.first() {

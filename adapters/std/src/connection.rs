@@ -1,0 +1,203 @@
+//! One connection with a synchronous handler: one read, all that it causes, one write.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use smtpd_core::server::{Config, Ending, Handler, Patience, Peer, Progress, Session, State, step};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::pool::{Buffer, Pooled};
+use crate::waiting::Timer;
+
+/// A session, its handler and its stream.
+pub(crate) struct Connection<'c, H> {
+    stream: TcpStream,
+    session: Session<'c, Pooled, Pooled>,
+    handler: H,
+    timer: Timer,
+    /// What was read and could not be taken yet, and how much of it was taken since.
+    kept: Vec<u8>,
+    taken: usize,
+    at_once: usize,
+    /// What the last step said.
+    progress: Progress,
+    /// The handler panicked: it is not called again.
+    is_broken: bool,
+    /// The server stops: the session ends as soon as no transaction is under way.
+    is_stopping: bool,
+}
+
+impl<'c, H: Handler> Connection<'c, H> {
+    pub(crate) fn new(stream: TcpStream, config: &'c Config<'c>, peer: Peer, handler: H, at_once: usize) -> Self {
+        Self {
+            stream,
+            session: Session::with(config, peer, Pooled::default(), Pooled::default()),
+            handler,
+            timer: Timer::new(config.timers.session),
+            kept: Vec::new(),
+            taken: 0,
+            at_once,
+            progress: Progress::Moved,
+            is_broken: false,
+            is_stopping: false,
+        }
+    }
+
+    /// Lets the transaction under way come to its end, and then ends the session.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    /// Ends the session now.
+    pub(crate) fn end(&mut self, why: Ending) {
+        self.session.end(why);
+        self.progress = Progress::Moved;
+    }
+
+    /// The stream, once the session is over.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
+    /// Ready when the session is over and its output is sent, or can't be.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.drive(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let why = if self.is_stopping && is_between(&self.session) {
+                Ending::Stopping
+            } else {
+                ready!(self.timer.poll(cx, self.patience()));
+                Ending::Expired
+            };
+            if self.progress == Progress::Closed {
+                return Poll::Ready(());
+            }
+            self.end(why);
+        }
+    }
+
+    /// As the session says; what it says last has little time, for the session is over.
+    fn patience(&self) -> Patience {
+        match self.progress {
+            Progress::Closed => Patience { secs: 10, epoch: 0 },
+            _ => self.session.patience(),
+        }
+    }
+
+    /// Moves octets and steps as long as anything moves.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.send(cx));
+            match self.progress {
+                Progress::Closed => return Poll::Ready(()),
+                Progress::Read => ready!(self.receive(cx)),
+                Progress::Wait { read } => {
+                    if read && self.kept.is_empty() && self.receive(cx).is_ready() {
+                        continue;
+                    }
+                    self.go_on(cx.waker());
+                    if matches!(self.progress, Progress::Wait { .. }) && self.session.output().is_empty() {
+                        return Poll::Pending;
+                    }
+                }
+                Progress::Moved | Progress::Write => self.go_on(cx.waker()),
+                // Not announced as long as this adapter knows no TLS.
+                Progress::StartTls => self.end(Ending::Fault),
+            }
+        }
+    }
+
+    /// Sends the output, all of it.
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.session.output().is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, self.session.output())) {
+                Ok(octets) => self.session.sent(octets),
+                Err(error) => self.lose(&error),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Reads once and steps.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = Buffer::take();
+        let (octets, _) = buffer.split_at_mut(self.at_once);
+        let mut octets = ReadBuf::new(octets);
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut octets)) {
+            Ok(()) if octets.filled().is_empty() => self.end(Ending::Lost),
+            Ok(()) => {
+                let taken = self.step(octets.filled(), cx.waker());
+                let (_, rest) = octets.filled().split_at(taken);
+                self.kept.extend_from_slice(rest);
+            }
+            Err(error) => self.lose(&error),
+        }
+        Poll::Ready(())
+    }
+
+    /// Steps with what was kept.
+    fn go_on(&mut self, waker: &Waker) {
+        let kept = std::mem::take(&mut self.kept);
+        let (_, input) = kept.split_at(self.taken);
+        let taken = self.step(input, waker);
+        if taken < input.len() {
+            self.taken += taken;
+            self.kept = kept;
+        } else {
+            self.taken = 0;
+        }
+    }
+
+    /// Steps until nothing moves; returns how much of the input was taken.
+    fn step(&mut self, octets: &[u8], waker: &Waker) -> usize {
+        let mut input = octets;
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                let progress = match self.is_broken {
+                    false => step(&mut self.session, &mut input, &mut self.handler, waker),
+                    true => step(&mut self.session, &mut input, &mut Broken, waker),
+                };
+                if progress != Progress::Moved {
+                    return progress;
+                }
+            }
+        }));
+        self.progress = stepped.unwrap_or_else(|_| {
+            tracing::error!("a handler panicked");
+            self.is_broken = true;
+            self.session.end(Ending::Fault);
+            Progress::Moved
+        });
+        octets.len() - input.len()
+    }
+
+    fn lose(&mut self, error: &io::Error) {
+        tracing::debug!("connection lost: {error}");
+        self.end(Ending::Lost);
+    }
+}
+
+/// Whether no transaction is under way and no question is open.
+pub(crate) fn is_between(session: &Session<'_, Pooled, Pooled>) -> bool {
+    session.open() == 0 && matches!(session.state(), State::New | State::Refused | State::Start | State::Ready)
+}
+
+/// Stands in for a handler that panicked.
+struct Broken;
+
+impl Handler for Broken {
+    fn rcpt(&mut self, _: smtpd_core::server::Rcpt<'_>) -> smtpd_core::server::Answer<'_> {
+        smtpd_core::server::Answer::Later
+    }
+    fn text(&mut self, _: &[u8]) -> smtpd_core::server::Flow<'_> {
+        smtpd_core::server::Flow::Continue
+    }
+    fn message(&mut self, _: u16) -> smtpd_core::server::Answer<'_> {
+        smtpd_core::server::Answer::Later
+    }
+}

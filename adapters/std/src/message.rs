@@ -1,0 +1,164 @@
+//! Whole messages: the contract of Python's `process_message`.
+
+use std::error::Error;
+use std::task::Waker;
+
+use smtpd_core::server::{Answer, Flow, Handler, Mail, Peer, Rcpt};
+use smtpd_core::wire::{Params, Reply};
+
+/// A message with its envelope.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// Who sent it over.
+    pub peer: Peer,
+    /// The reverse-path without its angle brackets; empty for `<>`.
+    pub mail_from: String,
+    /// The forward-paths in order, without their angle brackets.
+    pub rcpt_tos: Vec<String>,
+    /// The parameters of MAIL, in upper case as Python has them: `BODY=8BITMIME`.
+    pub mail_options: Vec<String>,
+    /// The parameters of all RCPT.
+    pub rcpt_options: Vec<String>,
+    /// The text: transparency undone, line ends as they came.
+    pub data: Vec<u8>,
+}
+
+impl Message {
+    fn begin(&mut self, mail: &Mail<'_>) {
+        self.clear();
+        self.mail_from.push_str(&text(mail.reverse_path.as_octets()));
+        self.mail_options.extend(options(mail.params));
+    }
+
+    /// Empties it, and keeps its memory unless that is large.
+    fn clear(&mut self) {
+        const LARGE: usize = 65_536;
+        self.mail_from.clear();
+        self.rcpt_tos.clear();
+        self.mail_options.clear();
+        self.rcpt_options.clear();
+        self.data.clear();
+        self.data.shrink_to(LARGE);
+    }
+}
+
+/// Who gets whole messages.
+pub trait ProcessMessage {
+    /// A message is complete. Accepted, it is the server's own from here on: store it first.
+    fn process_message(&mut self, message: &mut Message) -> Answer<'_>;
+
+    /// The answer to [`Answer::Later`], if it is known now.
+    fn resume(&mut self, waker: &Waker) -> Answer<'_> {
+        let _ = waker;
+        Answer::Later
+    }
+}
+
+/// Python's contract: nothing (`None`) says 250; a text is the reply, as in `550 5.7.1 Not here`; an error refuses the
+/// message with 451 and ends nothing but its transaction.
+pub type Verdict = Result<Option<String>, Box<dyn Error + Send + Sync>>;
+
+/// A handler that hands whole messages to a function.
+///
+/// The text of a verdict that is no reply (no code between 200 and 599) becomes 451.
+pub fn process_message<F>(function: F) -> Messages<Function<F>>
+where
+    F: FnMut(&mut Message) -> Verdict,
+{
+    Messages::new(Function { function, verdict: String::new() })
+}
+
+/// A handler that gathers messages: a message grows with its text, up to [`Limits::size`](crate::Limits).
+#[derive(Debug)]
+pub struct Messages<P> {
+    message: Message,
+    process: P,
+}
+
+impl<P: ProcessMessage> Messages<P> {
+    /// A handler that hands each message to `process`.
+    pub const fn new(process: P) -> Self {
+        let message = Message {
+            peer: Peer::new(None),
+            mail_from: String::new(),
+            rcpt_tos: Vec::new(),
+            mail_options: Vec::new(),
+            rcpt_options: Vec::new(),
+            data: Vec::new(),
+        };
+        Self { message, process }
+    }
+}
+
+impl<P: ProcessMessage> Handler for Messages<P> {
+    fn connected(&mut self, peer: Peer) -> Answer<'_> {
+        self.message.peer = peer;
+        Answer::Accept
+    }
+
+    fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
+        self.message.begin(&mail);
+        Answer::Accept
+    }
+
+    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        self.message.rcpt_tos.push(text(rcpt.forward_path.as_octets()));
+        self.message.rcpt_options.extend(options(rcpt.params));
+        Answer::Accept
+    }
+
+    fn text(&mut self, octets: &[u8]) -> Flow<'_> {
+        self.message.data.extend_from_slice(octets);
+        Flow::Continue
+    }
+
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        self.process.process_message(&mut self.message)
+    }
+
+    fn reset(&mut self) {
+        self.message.clear();
+    }
+
+    fn resume(&mut self, waker: &Waker) -> Answer<'_> {
+        self.process.resume(waker)
+    }
+}
+
+/// A function that processes messages; see [`process_message`].
+#[derive(Debug)]
+pub struct Function<F> {
+    function: F,
+    /// The last verdict, which its reply borrows.
+    verdict: String,
+}
+
+impl<F: FnMut(&mut Message) -> Verdict> ProcessMessage for Function<F> {
+    fn process_message(&mut self, message: &mut Message) -> Answer<'_> {
+        match (self.function)(message) {
+            Ok(None) => Answer::Accept,
+            Ok(Some(verdict)) => {
+                self.verdict = verdict;
+                Answer::Reply(Reply::from_line(self.verdict.as_bytes()))
+            }
+            Err(error) => {
+                tracing::error!("process_message: {error}");
+                Answer::Reply(Reply::new(451, "Error in processing").enhanced(3, 0))
+            }
+        }
+    }
+}
+
+/// What was a command is ASCII.
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+fn options(params: Params<'_>) -> impl Iterator<Item = String> {
+    params.as_octets().split(|octet| *octet == b' ').filter(|option| !option.is_empty()).map(|option| {
+        let mut option = text(option);
+        option.make_ascii_uppercase();
+        option
+    })
+}

@@ -1,0 +1,252 @@
+//! The server: it listens, and gives each connection a handler of its own.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use smtpd_core::server::{Config, Ending, Handler, Peer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::async_connection;
+use crate::async_handler::AsyncHandler;
+use crate::connection::Connection;
+use crate::pool::READ;
+use crate::waiting::{LAST_WORDS, Stopper, Waiting};
+
+/// Connections that the kernel holds while the server is busy.
+const BACKLOG: u32 = 1_024;
+
+/// A server that is bound and not yet running.
+///
+/// ```no_run
+/// use smtpd_std::{Config, Server, process_message};
+/// # async fn run() -> std::io::Result<()> {
+/// let server = Server::bind("localhost:1025", Config::new("mx.example.org")).await?;
+/// server.run(|_| process_message(|message| {
+///     println!("{} octets from {}", message.data.len(), message.mail_from);
+///     Ok(None)
+/// })).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    settings: Settings,
+    stopper: Stopper,
+}
+
+/// What all connections share.
+#[derive(Clone, Debug)]
+struct Settings {
+    config: Arc<Config<'static>>,
+    at_once: usize,
+    grace: Duration,
+}
+
+impl Server {
+    /// Binds every address that `address` resolves to, so that `localhost:1025` serves IPv4 and IPv6; with port 0 all
+    /// get the one port that the system chose. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// None of the addresses can be bound, or one of them for another reason than that the machine lacks its family.
+    pub async fn bind(address: impl tokio::net::ToSocketAddrs, config: Config<'static>) -> io::Result<Self> {
+        let mut listeners = Vec::new();
+        let mut port = 0;
+        let mut missing = None;
+        for mut address in tokio::net::lookup_host(address).await? {
+            if address.port() == 0 {
+                address.set_port(port);
+            }
+            match listen(address) {
+                Ok(listener) => {
+                    port = listener.local_addr()?.port();
+                    listeners.push(listener);
+                }
+                Err(error) if is_missing(&error) => missing = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if listeners.is_empty() {
+            return Err(missing.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address")));
+        }
+        let settings = Settings { config: Arc::new(config), at_once: READ, grace: Duration::from_secs(10) };
+        Ok(Self { listeners, settings, stopper: Stopper::new() })
+    }
+
+    /// Reads at most `octets` at once: 1 to 65,536, the default.
+    #[must_use]
+    pub fn read_at_once(mut self, octets: usize) -> Self {
+        self.settings.at_once = octets.clamp(1, READ);
+        self
+    }
+
+    /// How long transactions under way may take when the server stops: 10 seconds by default.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// What ends the server, from any thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until it is told to stop, with a handler for each connection. A handler must not block: see
+    /// [`run_blocking`](Self::run_blocking).
+    pub async fn run<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
+        self.accept(move |stream, peer, settings, waiting| {
+            tokio::spawn(serve(stream, peer, handler(peer), settings, waiting));
+        })
+        .await;
+    }
+
+    /// As [`run`](Self::run), each connection on a thread of its own (of tokio's for blocking work, 512 unless the
+    /// runtime was built otherwise): for handlers that wait for disks and databases.
+    pub async fn run_blocking<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
+        let runtime = tokio::runtime::Handle::current();
+        self.accept(move |stream, peer, settings, waiting| {
+            let connection = serve(stream, peer, handler(peer), settings, waiting);
+            let runtime = runtime.clone();
+            tokio::task::spawn_blocking(move || runtime.block_on(connection));
+        })
+        .await;
+    }
+
+    /// Serves until it is told to stop, with an asynchronous handler for each connection.
+    pub async fn run_async<H>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static)
+    where
+        H: AsyncHandler + 'static,
+    {
+        self.accept(move |stream, peer, settings, waiting| {
+            let handler = handler(peer);
+            tokio::spawn(async move {
+                let Settings { config, at_once, .. } = settings;
+                close(async_connection::serve(stream, &config, peer, handler, at_once, waiting).await).await;
+            });
+        })
+        .await;
+    }
+
+    /// Accepts on all listeners; returns when the last connection is over.
+    async fn accept(self, start: impl Fn(TcpStream, Peer, Settings, Waiting) + Send + Sync + 'static) {
+        let start = Arc::new(start);
+        let mut tasks = JoinSet::new();
+        for listener in self.listeners {
+            let waiting = Waiting::new(&self.stopper, self.settings.grace);
+            tasks.spawn(accept(listener, Arc::clone(&start), self.settings.clone(), waiting));
+        }
+        tasks.join_all().await;
+        // Each connection waits for the end by a receiver of its own.
+        self.stopper.0.closed().await;
+    }
+}
+
+async fn accept<S>(listener: TcpListener, start: Arc<S>, settings: Settings, mut waiting: Waiting)
+where
+    S: Fn(TcpStream, Peer, Settings, Waiting),
+{
+    let connection = waiting.clone();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = waiting.begins() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                // One write holds all replies; nothing is gained by holding them back.
+                let _ = stream.set_nodelay(true);
+                start(stream, Peer::new(Some(canonical(address))), settings.clone(), connection.clone());
+            }
+            // Out of descriptors or memory: connections that end give some back.
+            Err(error) => {
+                tracing::warn!("accept: {error}");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection with a synchronous handler.
+async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: H, settings: Settings, mut waiting: Waiting) {
+    let Settings { config, at_once, .. } = settings;
+    let mut connection = Connection::new(stream, &config, peer, handler, at_once);
+    let is_over = tokio::select! {
+        biased;
+        () = poll_fn(|cx| connection.poll(cx)) => true,
+        () = waiting.begins() => false,
+    };
+    if !is_over {
+        connection.stop();
+        tokio::select! {
+            biased;
+            () = poll_fn(|cx| connection.poll(cx)) => {}
+            () = waiting.is_over() => {
+                connection.end(Ending::Stopping);
+                let _ = timeout(LAST_WORDS, poll_fn(|cx| connection.poll(cx))).await;
+            }
+        }
+    }
+    close(connection.into_stream()).await;
+}
+
+/// Octets of the client's that are read and thrown away before the connection is closed.
+const LAST_OCTETS: usize = 65_536;
+
+/// Closes so that the last reply arrives: a connection closed with octets unread is reset, and a reset may overtake
+/// the reply.
+async fn close(mut stream: TcpStream) {
+    let discard = async {
+        stream.shutdown().await?;
+        let mut octets = [0; 1_024];
+        let mut left = LAST_OCTETS;
+        while left > 0 {
+            match stream.read(&mut octets).await? {
+                0 => break,
+                read => left = left.saturating_sub(read),
+            }
+        }
+        io::Result::Ok(())
+    };
+    let _ = timeout(LAST_WORDS, discard).await;
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Whether the machine has no such address or family: IPv6 is missing in many containers.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
+}
+
+/// An IPv4 client on an IPv6 socket is an IPv4 client.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}

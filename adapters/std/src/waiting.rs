@@ -1,0 +1,123 @@
+//! What a connection waits for besides octets and answers: its timers, and the server's end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use smtpd_core::server::Patience;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+
+/// How long the last reply may take once a session is over, and the client's last octets behind it.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The longest time that a timer is set for.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// One timer for all of a session's waiting times.
+///
+/// It is set anew only when it ran out or would ring too late: a session that makes progress just moves `deadline`.
+pub(crate) struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// What `deadline` was made of.
+    patience: Option<Patience>,
+    /// When the whole session ends.
+    limit: Instant,
+}
+
+impl Timer {
+    /// A timer for a session that ends after `secs`; 0: no limit.
+    pub(crate) fn new(secs: u32) -> Self {
+        let limit = Instant::now() + span(secs);
+        Self { sleep: Box::pin(sleep_until(limit)), deadline: limit, patience: None, limit }
+    }
+
+    /// Ready when the session waited longer than it has patience for.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, patience: Patience) -> Poll<()> {
+        if self.patience != Some(patience) {
+            self.patience = Some(patience);
+            self.deadline = self.limit.min(Instant::now() + span(patience.secs));
+            if self.deadline < self.sleep.deadline() {
+                self.sleep.as_mut().reset(self.deadline);
+            }
+        }
+        while self.sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
+    }
+}
+
+/// Seconds of a timer, where 0 is no limit.
+pub(crate) fn span(secs: u32) -> Duration {
+    if secs == 0 { FOR_EVER } else { Duration::from_secs(u64::from(secs)) }
+}
+
+/// Tells a running server to stop; made by [`Server::stopper`](crate::Server::stopper).
+#[derive(Clone, Debug)]
+pub struct Stopper(pub(crate) watch::Sender<Stop>);
+
+impl Stopper {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(Stop::Not))
+    }
+
+    /// Takes no more connections; those that are idle get 421, transactions under way may come to their end within
+    /// the server's time of grace. Then the server returns.
+    pub fn stop(&self) {
+        let now = Instant::now();
+        self.0.send_if_modified(|stop| *stop == Stop::Not && std::mem::replace(stop, Stop::Since(now)) == Stop::Not);
+    }
+
+    /// As [`stop`](Self::stop), without any grace.
+    pub fn stop_now(&self) {
+        self.0.send_replace(Stop::Now);
+    }
+}
+
+/// How the server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Not,
+    /// It stops since then, and waits for its transactions.
+    Since(Instant),
+    Now,
+}
+
+/// A connection's view of the server's end.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    stop: watch::Receiver<Stop>,
+    grace: Duration,
+}
+
+impl Waiting {
+    pub(crate) fn new(stopper: &Stopper, grace: Duration) -> Self {
+        Self { stop: stopper.0.subscribe(), grace }
+    }
+
+    /// The server began to stop.
+    pub(crate) async fn begins(&mut self) {
+        let _ = self.stop.wait_for(|stop| *stop != Stop::Not).await;
+    }
+
+    /// The server does not wait for transactions any more.
+    pub(crate) async fn is_over(&mut self) {
+        self.begins().await;
+        let since = match *self.stop.borrow() {
+            Stop::Since(since) => since,
+            Stop::Not | Stop::Now => return,
+        };
+        let _ = timeout_at(since + self.grace, self.stop.wait_for(|stop| *stop == Stop::Now)).await;
+    }
+
+    /// The first of the two for a session between transactions, the second for others.
+    pub(crate) async fn ends(&mut self, is_between: bool) {
+        if is_between { self.begins().await } else { self.is_over().await }
+    }
+}
