@@ -1,13 +1,15 @@
 //! Where the transcripts lie.
 
+use std::sync::Arc;
+
 use smtpd_mock::Transcript;
 
-/// All transcripts, by name. They live as long as the tests, so that servers in other threads can use them.
+/// All transcripts, by name.
 ///
 /// # Panics
 /// When one can't be read, or has a mistake.
 #[must_use]
-pub(crate) fn all() -> Vec<&'static Transcript> {
+pub(crate) fn all() -> Vec<Arc<Transcript>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .expect("tests/transcripts")
@@ -18,7 +20,7 @@ pub(crate) fn all() -> Vec<&'static Transcript> {
     let read = |name: &String| {
         let text = std::fs::read_to_string(format!("{folder}/{name}")).expect("a text file");
         match Transcript::parse(name, &text) {
-            Ok(transcript) => &*Box::leak(Box::new(transcript)),
+            Ok(transcript) => Arc::new(transcript),
             Err(error) => panic!("{error}"),
         }
     };

@@ -12,14 +12,14 @@ use crate::{Call, Transcript, escape};
 
 /// A handler that plays its part of a transcript. What differs from it is noted, never panicked over.
 #[derive(Debug)]
-pub struct Actor<'t> {
-    transcript: &'t Transcript,
+pub struct Actor {
+    transcript: Arc<Transcript>,
     /// The call that comes next, as an index.
     next: usize,
     /// Text of the call that comes next, as far as it was heard.
     text: Vec<u8>,
     /// Questions that were answered `Later`: the call, and how many more times to say so.
-    open: VecDeque<(Option<&'t Call>, u32)>,
+    open: VecDeque<(Option<usize>, u32)>,
     /// Every answer comes so much later than the transcript says.
     later: u32,
     room: usize,
@@ -38,11 +38,11 @@ struct Heard {
     is_gone: bool,
 }
 
-impl<'t> Actor<'t> {
+impl Actor {
     /// An actor that stands at the beginning.
     #[must_use]
-    pub fn new(transcript: &'t Transcript) -> Self {
-        let notes = Notes::default();
+    pub fn new(transcript: &Arc<Transcript>) -> Self {
+        let (transcript, notes) = (Arc::clone(transcript), Notes::default());
         let (text, open) = (Vec::new(), VecDeque::new());
         Self { transcript, next: 0, text, open, later: 0, room: usize::MAX, notes }
     }
@@ -61,18 +61,29 @@ impl<'t> Actor<'t> {
     }
 
     /// Finds the call in the transcript and gives its answer.
-    fn hear(&mut self, call: &str) -> Answer<'t> {
+    fn hear(&mut self, call: &str) -> Answer<'_> {
         if !self.text.is_empty() {
             let text = std::mem::take(&mut self.text);
             self.differ(&format!("text \"{}\"", escape(&text)));
         }
         let found = self.find(call);
-        let later = self.later + found.map_or(0, |call| call.later);
+        let later = self.later + found.map_or(0, |at| self.transcript.calls[at].later);
         if later > 0 || !self.open.is_empty() {
             self.open.push_back((found, later));
             return Answer::Later;
         }
-        answer(found)
+        self.answer(found)
+    }
+
+    fn answer(&self, call: Option<usize>) -> Answer<'_> {
+        match call.map(|at| &self.transcript.calls[at]) {
+            Some(Call { response: Some(response), .. }) => Answer::Reply(response.reply()),
+            // What a handler says that knows no lists.
+            Some(Call { call, .. }) if call.starts_with("expand") => {
+                Answer::Reply(Reply::new(502, "EXPN not implemented").enhanced(5, 1))
+            }
+            _ => Answer::Accept,
+        }
     }
 
     /// A call that is no question.
@@ -83,13 +94,14 @@ impl<'t> Actor<'t> {
         self.later = later;
     }
 
-    fn find(&mut self, call: &str) -> Option<&'t Call> {
+    fn find(&mut self, call: &str) -> Option<usize> {
         self.notes.heard().calls.push(call.into());
         let expected = self.transcript.calls.get(self.next..).unwrap_or(&[]);
         for (skipped, candidate) in expected.iter().enumerate() {
             if is_same(candidate, call) {
-                self.next += skipped + 1;
-                return Some(candidate);
+                let found = self.next + skipped;
+                self.next = found + 1;
+                return Some(found);
             }
             if !candidate.is_optional {
                 break;
@@ -116,13 +128,12 @@ impl<'t> Actor<'t> {
         }
     }
 
-    fn expected_text(&self) -> Option<(&'t Call, &'t [u8])> {
-        let call = self.transcript.calls.get(self.next)?;
-        Some((call, call.text.as_deref()?))
+    fn expected_text(&self) -> Option<&[u8]> {
+        self.transcript.calls.get(self.next)?.text.as_deref()
     }
 }
 
-impl Handler for Actor<'_> {
+impl Handler for Actor {
     fn connected(&mut self, _: Peer) -> Answer<'_> {
         self.hear("connected")
     }
@@ -157,14 +168,16 @@ impl Handler for Actor<'_> {
             self.differ(&format!("{} octets of text at once, with room for {}", octets.len(), self.room));
         }
         self.text.extend_from_slice(octets);
-        while let Some((call, text)) = self.expected_text()
+        while let Some(text) = self.expected_text()
             && self.text.starts_with(text)
         {
+            let (at, len) = (self.next, text.len());
             self.next += 1;
-            self.notes.heard().calls.push(shown(call));
-            self.text.drain(..text.len());
-            if let Answer::Reply(reply) = answer(Some(call)) {
+            self.text.drain(..len);
+            self.notes.heard().calls.push(shown(&self.transcript.calls[at]));
+            if self.transcript.calls[at].response.is_some() {
                 self.text.clear();
+                let Answer::Reply(reply) = self.answer(Some(at)) else { return Flow::Continue };
                 return Flow::Refuse(reply);
             }
         }
@@ -219,19 +232,18 @@ impl Handler for Actor<'_> {
             Some((call, _)) => {
                 let call = *call;
                 self.open.pop_front();
-                let answer = answer(call);
-                let is_mail = call.is_some_and(|call| call.call.starts_with("mail"));
-                if is_mail && matches!(answer, Answer::Reply(reply) if !reply.is_positive()) {
+                let is_mail = call.is_some_and(|at| self.transcript.calls[at].call.starts_with("mail"));
+                if is_mail && matches!(self.answer(call), Answer::Reply(reply) if !reply.is_positive()) {
                     self.open.clear();
                 }
-                answer
+                self.answer(call)
             }
             None => Answer::Later,
         }
     }
 }
 
-impl Drop for Actor<'_> {
+impl Drop for Actor {
     fn drop(&mut self) {
         self.skip_optional();
         self.notes.heard().missing = self.transcript.calls.get(self.next).map(|call| (call.line, shown(call)));
@@ -272,17 +284,6 @@ impl Notes {
     fn gone(&self) {
         self.heard().is_gone = true;
         self.0.1.notify_all();
-    }
-}
-
-fn answer(call: Option<&Call>) -> Answer<'_> {
-    match call {
-        Some(Call { response: Some(response), .. }) => Answer::Reply(response.reply()),
-        // What a handler says that knows no lists.
-        Some(Call { call, .. }) if call.starts_with("expand") => {
-            Answer::Reply(Reply::new(502, "EXPN not implemented").enhanced(5, 1))
-        }
-        _ => Answer::Accept,
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`Driver`]. [`Memory`] is the driver without any I/O.
 //!
 //! ```
+//! use std::sync::Arc;
 //! use smtpd_core::server::{Peer, Session};
 //! use smtpd_mock::{Memory, Mode, Transcript, play};
 //! let transcript = Transcript::parse("hello.txt", "\
@@ -23,7 +24,7 @@
 //! H: closed Quit
 //! ")?;
 //! let memory = Memory::new(|config| Session::new(config, Peer::default()));
-//! play(&transcript, &memory, 7, Mode::LockStep).unwrap();
+//! play(&Arc::new(transcript), &memory, 7, Mode::LockStep).unwrap();
 //! # Ok::<(), smtpd_mock::ParseError>(())
 //! ```
 //!

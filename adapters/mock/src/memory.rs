@@ -138,7 +138,7 @@ where
         self.name
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor<'t>, cut: usize) -> Box<dyn Connection + 't> {
+    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
         Box::new(End::new((self.session)(&transcript.config), actor.later(self.later), cut))
     }
 }

@@ -1,6 +1,7 @@
 //! The client's part: sends, waits, compares; and says what differs so that a person sees it at a glance.
 
 use core::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Act, Actor, Transcript, escape};
@@ -12,7 +13,7 @@ pub trait Driver {
 
     /// Connects to a server with the transcript's settings, whose handler is `actor` and which reads at most `cut`
     /// octets at once.
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor<'t>, cut: usize) -> Box<dyn Connection + 't>;
+    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't>;
 }
 
 /// A connection to a server.
@@ -83,7 +84,7 @@ const END: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The first difference.
-pub fn play(transcript: &Transcript, driver: &dyn Driver, cut: usize, mode: Mode) -> Result<(), Box<Mismatch>> {
+pub fn play(transcript: &Arc<Transcript>, driver: &dyn Driver, cut: usize, mode: Mode) -> Result<(), Box<Mismatch>> {
     let actor = Actor::new(transcript);
     let notes = actor.notes();
     let mut connection = driver.connect(transcript, actor, cut);

@@ -82,7 +82,7 @@ impl Transcript {
     /// Why the driver of this name can't play it, if it can't: `relay` in the file names `relay` and `relay-tcp`.
     #[must_use]
     pub fn why_not(&self, driver: &str) -> Option<&str> {
-        let named = self.not.iter().find(|(name, _)| driver.split('-').any(|word| word == name));
+        let named = self.not.iter().find(|(name, _)| name == driver || driver.split('-').any(|word| word == name));
         named.map(|(_, reason)| reason.as_str())
     }
 }
