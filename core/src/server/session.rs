@@ -115,7 +115,8 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     /// Takes what it can off `input` and says what came of it; `room` is how many octets of text can be taken now.
     pub fn poll<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8], room: usize) -> Event<'s> {
         if self.order.state == State::Text {
-            return self.receive(input, room);
+            // Without room for a reply, a 421 that closes inside the text would be lost.
+            return if self.can_answer() { self.receive(input, room) } else { Event::Idle };
         }
         if let State::Closing(why) = self.order.state {
             if !self.produce() {
