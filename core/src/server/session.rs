@@ -9,6 +9,7 @@ use super::output::{Output, sends_enhanced};
 use super::parameters;
 use super::text::{Fate, Received, Text};
 use super::{Config, Extensions, Order};
+use crate::log;
 use crate::store::Store;
 use crate::wire::{Command, Malformed, Reply, Unfit, Verb, split};
 
@@ -254,6 +255,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     /// The first `octets` of the output were sent.
     pub fn sent(&mut self, octets: usize) {
+        log::reply(self.output().get(..octets).unwrap_or(b""));
         if octets > 0 && self.output.sent(octets) {
             self.epoch = self.epoch.wrapping_add(1);
         }
@@ -393,7 +395,10 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     /// The text, or what comes of its end.
     fn receive<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Event<'i> {
         match self.text.receive(input, room, &self.config.limits, &mut self.epoch) {
-            Received::Wanted(octets) => Event::Text(octets),
+            Received::Wanted(octets) => {
+                log::text(octets);
+                Event::Text(octets)
+            }
             Received::Dropped => Event::Handled,
             Received::Reset => Event::Reset,
             Received::Starved => Event::Idle,
@@ -458,6 +463,9 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Some((_, Some(rest))) => *input = rest,
             Some((_, None)) => *kept = Kept::Done,
             None => {}
+        }
+        if let Some((line, _)) = found {
+            log::command(line);
         }
         *epoch = epoch.wrapping_add(1);
         order.count_command();
