@@ -121,9 +121,8 @@ fn idle<L: Store, O: Store>(session: &Session<'_, L, O>, input: &[u8], open: u16
         State::Closed => Progress::Closed,
         State::Tls => Progress::StartTls,
         _ if open > 0 => Progress::Wait { read: input.is_empty() && session.takes_more() },
-        State::Text if !input.is_empty() => Progress::Wait { read: false },
-        State::Text => Progress::Read,
         _ if !session.can_answer() => Progress::Write,
+        State::Text if !input.is_empty() => Progress::Wait { read: false },
         _ => Progress::Read,
     }
 }

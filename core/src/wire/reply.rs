@@ -23,6 +23,7 @@ pub struct Reply<'h> {
 
 /// The subject and the detail of an enhanced status code; its class is the first digit of the reply's code,
 /// so the two can't contradict each other (RFC 2034 §4).
+#[cfg(feature = "enhanced")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enhanced {
     /// The subject: 0 other, 1 address, 2 mailbox, 3 system, 4 network, 5 protocol, 6 content, 7 policy.
@@ -148,7 +149,9 @@ struct Head {
 impl Head {
     fn new(reply: &Reply<'_>, enhanced: bool) -> Self {
         let [class, second, third] = digits(reply.code);
-        let mut head = Self { octets: [class, second, third, b' ', 0, 0, 0, 0, 0, 0, 0, 0], len: 4 };
+        let head = Self { octets: [class, second, third, b' ', 0, 0, 0, 0, 0, 0, 0, 0], len: 4 };
+        #[cfg(feature = "enhanced")]
+        let mut head = head;
         #[cfg(feature = "enhanced")]
         if enhanced
             && let Some(code) = reply.enhanced

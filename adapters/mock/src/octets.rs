@@ -1,0 +1,57 @@
+//! Octets as text that a person reads: `\r \n \t \\ \" \xNN`, and `\(1000:a)` for repetition.
+
+/// The octets, escaped; on one line.
+#[must_use]
+pub fn escape(octets: &[u8]) -> String {
+    octets.escape_ascii().to_string().replace("\\'", "'")
+}
+
+/// The octets that escaped text stands for. `\(1000:ab)` is `ab` a thousand times; no `)` inside.
+///
+/// # Errors
+/// What was expected, and where.
+pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
+    let mut octets = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        octets.extend_from_slice(&rest.as_bytes()[..at]);
+        let mut behind = rest[at + 1..].chars();
+        match behind.next() {
+            Some('r') => octets.push(b'\r'),
+            Some('n') => octets.push(b'\n'),
+            Some('t') => octets.push(b'\t'),
+            Some(same @ ('\\' | '"')) => octets.push(same as u8),
+            Some('x') => {
+                let digits = behind.as_str().get(..2).ok_or("two hexadecimal digits behind \\x")?;
+                octets.push(u8::from_str_radix(digits, 16).map_err(|_| "two hexadecimal digits behind \\x")?);
+                behind = behind.as_str()[2..].chars();
+            }
+            Some('(') => {
+                let (inner, after) = behind.as_str().split_once(')').ok_or("`)` at the end of a repetition")?;
+                let (count, what) = inner.split_once(':').ok_or("`count:octets` in a repetition")?;
+                let count = count.parse().map_err(|_| "a number of repetitions")?;
+                octets.extend(unescape(what)?.repeat(count));
+                behind = after.chars();
+            }
+            _ => return Err(r#"one of \r \n \t \\ \" \xNN \(count:octets)"#.into()),
+        }
+        rest = behind.as_str();
+    }
+    octets.extend_from_slice(rest.as_bytes());
+    Ok(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_and_back() {
+        let octets: Vec<u8> = (0..=255).collect();
+        assert_eq!(unescape(&escape(&octets)), Ok(octets));
+        assert_eq!(unescape(r"a\(3:.\r\n)b"), Ok(b"a.\r\n.\r\n.\r\nb".to_vec()));
+        for wrong in [r"\", r"\q", r"\x4", r"\xg0", r"\(3)", r"\(a:b)", r"\(3:b"] {
+            assert!(unescape(wrong).is_err(), "{wrong}");
+        }
+    }
+}
