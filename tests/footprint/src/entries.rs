@@ -12,7 +12,7 @@ macro_rules! entries {
 }
 
 /// Addresses of functions.
-pub struct Table<const N: usize>(#[expect(dead_code, reason = "read by nobody we know")] pub [*const (); N]);
+pub struct Table<const N: usize>(pub [*const (); N]);
 
 // SAFETY: nothing is behind these pointers but code.
 unsafe impl<const N: usize> Sync for Table<N> {}
