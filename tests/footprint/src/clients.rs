@@ -3,8 +3,6 @@
 use smtpd_core::relay::Leg;
 use smtpd_core::wire::{Encoder, Reply, ReplyReader};
 
-use crate::entries;
-
 /// With the storage that a device has.
 type Session = smtpd_core::client::Session;
 

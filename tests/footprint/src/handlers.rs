@@ -6,8 +6,6 @@ use smtpd_core::handlers::debugging::{print, write_ip};
 use smtpd_core::handlers::{Message, Recipients};
 use smtpd_core::server::{Answer, Flow, Handler, Peer, Rcpt};
 
-use crate::entries;
-
 type ProcessMessage = fn(Peer, &[u8], Recipients<'_>, &[u8]) -> Answer<'static>;
 type Small = Message<ProcessMessage, 128, 512, 4096>;
 

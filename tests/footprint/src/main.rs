@@ -6,6 +6,10 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "minimal")]
+#[macro_use]
+mod entries;
+
 #[cfg(feature = "everything")]
 mod clients;
 #[cfg(feature = "everything")]
@@ -18,19 +22,10 @@ mod wire;
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
-/// Gives functions away. Those of a type need the types of their arguments only where they have a choice.
-#[cfg(any(feature = "minimal", feature = "planted"))]
-macro_rules! entries {
-    ($($function:path as ($($argument:ty),*)),* $(,)?) => {
-        core::hint::black_box(const { &[$($function as fn($($argument),*) -> _ as *const ()),*] })
-    };
-}
-#[cfg(any(feature = "minimal", feature = "planted"))]
-use entries;
-
 /// Where the linker starts.
-// SAFETY: nothing else in this binary has the name.
+// SAFETY: nothing else in this binary has the name, and code may lie in any section.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".harness.start")]
 extern "C" fn _start() -> ! {
     #[cfg(feature = "minimal")]
     {

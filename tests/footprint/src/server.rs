@@ -2,8 +2,6 @@
 
 use smtpd_core::server::{Commands, Config, Extensions, Handler, Order, Peer, step};
 
-use crate::entries;
-
 /// With the storage that a device has.
 type Session = smtpd_core::server::Session<'static>;
 

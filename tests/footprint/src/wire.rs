@@ -5,8 +5,6 @@ use smtpd_core::wire::{
     is_domain, is_hello_name, number, split,
 };
 
-use crate::entries;
-
 pub fn all() {
     entries![split as (_), Command::parse as (_, _), Decoder::new as (), Decoder::next as (_, _, _)];
     entries![
