@@ -287,17 +287,13 @@ pub fn built(text: &str) -> String {
             }
         }
     }
-    if !cfg!(feature = "expn-help") {
-        lines.retain(|line| !line.contains("250 HELP"));
-    }
-    let mut text = lines.concat();
-    // The last line of EHLO's answer may be another one now.
-    if let Some(at) = text.rfind("250-")
-        && !text[at..].contains("\r\n250")
+    if !cfg!(feature = "expn-help")
+        && let Some(at) = lines.iter().position(|line| line == "250 HELP\r\n")
     {
-        text.replace_range(at + 3..at + 4, " ");
+        lines.remove(at);
+        lines[at - 1].replace_range(3..4, " ");
     }
-    text
+    lines.concat()
 }
 
 /// Storage as a host has it: made while it is needed, given back when it is not.
