@@ -154,7 +154,7 @@ impl Leg {
         let held = self.held.take();
         let open = self.client.open();
         if let (Some(command), Some(reply)) = (held, self.client.reply()) {
-            if command == Command::Mail && !reply.is_positive() {
+            if command == Command::Mail && reply.code() != 250 {
                 self.stale = open;
             }
             let is_about_itself = matches!(command, Command::Greeting | Command::Hello) && reply.is_positive();

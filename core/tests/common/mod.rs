@@ -87,7 +87,7 @@ impl<'r> Notes<'r> {
                 Answer::Later
             }
             Verdict::Say(code, text) => {
-                if question.starts_with("mail") && code >= 400 {
+                if question.starts_with("mail") && code != 250 {
                     // The session answers the recipients behind it.
                     self.open.clear();
                 }
