@@ -151,14 +151,17 @@ impl Manners {
     }
 }
 
-/// With a backlog, recipients behind a MAIL that is refused may have been asked about or not: that is a matter of time.
+/// With a backlog, recipients behind a MAIL that is refused, or behind a 421, may have been asked about or not: that is a
+/// matter of time.
 fn without_recipients_of_nobody(manners: &Manners, outcome: Outcome) -> Outcome {
-    let mut is_refused = false;
+    let mut is_over = false;
     let heard = outcome.heard.into_iter().filter(|asked| {
+        let is_dropped = is_over && asked.starts_with("rcpt ");
         if asked.starts_with("mail ") {
-            is_refused = !manners.accepts(asked);
+            is_over = !manners.accepts(asked);
         }
-        !(is_refused && asked.starts_with("rcpt "))
+        is_over |= matches!(manners.rule(asked), Verdict::Say(421, _));
+        !is_dropped
     });
     Outcome { heard: heard.collect(), ..outcome }
 }
@@ -341,7 +344,7 @@ fn config() -> impl Strategy<Value = Config<'static>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn cuts_do_not_matter_and_every_command_has_its_reply(

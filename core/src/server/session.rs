@@ -117,14 +117,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         if self.order.state == State::Text {
             return self.receive(input, room);
         }
+        if !self.produce() {
+            return Event::Idle;
+        }
         if let State::Closing(why) = self.order.state {
-            if !self.produce() {
-                return Event::Idle;
-            }
             self.order.state = State::Closed;
             return Event::Closed(why);
         }
-        if !self.produce() || !self.can_answer() || self.is_faulty {
+        if !self.can_answer() || self.is_faulty {
             return Event::Idle;
         }
         match (self.order.state, self.order.question) {
