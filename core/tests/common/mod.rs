@@ -210,6 +210,7 @@ impl<'c, 'r, L: Store, O: Store> Talk<'c, 'r, L, O> {
             let taken = self.left.len() - len;
             self.left.drain(..taken);
             if self.progress == Progress::Moved {
+                waits = 0;
                 continue;
             }
             let output = self.session.output();
