@@ -343,8 +343,14 @@ fn config() -> impl Strategy<Value = Config<'static>> {
     })
 }
 
+/// PROPTEST_CASES=5000 for a long look.
+fn cases() -> ProptestConfig {
+    let standard = ProptestConfig::default();
+    ProptestConfig { cases: standard.cases * 4, failure_persistence: None, ..standard }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
 
     #[test]
     fn cuts_do_not_matter_and_every_command_has_its_reply(
@@ -435,7 +441,7 @@ proptest! {
         // A text that did not fit was left out at the end.
         prop_assert!(text.as_bytes().starts_with(read.text()), "{:?}", read.text().escape_ascii());
         #[cfg(feature = "enhanced")]
-        if code >= 400 || code < 300 {
+        if !(300..400).contains(&code) {
             let read = read.enhanced_code().map(|code| (code.subject, code.detail));
             prop_assert_eq!(read, enhanced);
         }

@@ -186,7 +186,7 @@ impl<'c, 'r> Talk<'c, 'r> {
         let mut talk = Self::new(config, handler);
         talk.say("");
         for line in lines {
-            talk.say(&format!("{line}\r\n"));
+            talk.say(format!("{line}\r\n"));
         }
         talk.handler.take();
         talk
@@ -231,7 +231,7 @@ impl<'c, 'r, L: Store, O: Store> Talk<'c, 'r, L, O> {
 
     /// The same for one line, CRLF added; its reply's code.
     pub fn code(&mut self, line: &str) -> u16 {
-        code(&self.say(format!("{line}\r\n")))
+        code(&self.say(line.to_owned() + "\r\n"))
     }
 
     pub fn state(&self) -> State {
