@@ -87,7 +87,7 @@ impl<'r> Notes<'r> {
                 Answer::Later
             }
             Verdict::Say(code, text) => {
-                if question.starts_with("mail") && code >= 400 {
+                if question.starts_with("mail") && code != 250 {
                     // The session answers the recipients behind it.
                     self.open.clear();
                 }
@@ -186,7 +186,7 @@ impl<'c, 'r> Talk<'c, 'r> {
         let mut talk = Self::new(config, handler);
         talk.say("");
         for line in lines {
-            talk.say(&format!("{line}\r\n"));
+            talk.say(format!("{line}\r\n"));
         }
         talk.handler.take();
         talk
@@ -210,6 +210,7 @@ impl<'c, 'r, L: Store, O: Store> Talk<'c, 'r, L, O> {
             let taken = self.left.len() - len;
             self.left.drain(..taken);
             if self.progress == Progress::Moved {
+                waits = 0;
                 continue;
             }
             let output = self.session.output();
@@ -230,7 +231,7 @@ impl<'c, 'r, L: Store, O: Store> Talk<'c, 'r, L, O> {
 
     /// The same for one line, CRLF added; its reply's code.
     pub fn code(&mut self, line: &str) -> u16 {
-        code(&self.say(format!("{line}\r\n")))
+        code(&self.say(line.to_owned() + "\r\n"))
     }
 
     pub fn state(&self) -> State {
@@ -287,17 +288,13 @@ pub fn built(text: &str) -> String {
             }
         }
     }
-    if !cfg!(feature = "expn-help") {
-        lines.retain(|line| !line.contains("250 HELP"));
-    }
-    let mut text = lines.concat();
-    // The last line of EHLO's answer may be another one now.
-    if let Some(at) = text.rfind("250-")
-        && !text[at..].contains("\r\n250")
+    if !cfg!(feature = "expn-help")
+        && let Some(at) = lines.iter().position(|line| line == "250 HELP\r\n")
     {
-        text.replace_range(at + 3..at + 4, " ");
+        lines.remove(at);
+        lines[at - 1].replace_range(3..4, " ");
     }
-    text
+    lines.concat()
 }
 
 /// Storage as a host has it: made while it is needed, given back when it is not.
