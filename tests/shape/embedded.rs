@@ -1,5 +1,6 @@
 //! Driver 4: a blocking loop over embedded_io's traits, as for a serial line.
 
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::task::Waker;
 use std::thread;
@@ -23,7 +24,11 @@ impl Driver for Embedded {
         let mut buffer = vec![0; cut.min(65_536)];
         thread::spawn(move || {
             let mut session = Session::new(&config, Peer::default());
-            serve(&mut Io(server), &mut session, &mut actor, &mut buffer)
+            let mut io = Io(server);
+            serve(&mut io, &mut session, &mut actor, &mut buffer)?;
+            // What embedded_io has no words for: half-close, and reading for a while only.
+            io.0.shutdown(Shutdown::Write)?;
+            std::io::copy(&mut io.0, &mut std::io::sink())
         });
         Box::new(Client::new(client, || {}))
     }
@@ -47,7 +52,7 @@ fn serve<I: Read + Write>(
         io.write_all(session.output())?;
         session.sent(session.output().len());
         match progress {
-            Progress::Closed => break,
+            Progress::Closed => return io.flush(),
             Progress::Read => match io.read(buffer)? {
                 0 => session.end(Ending::Lost),
                 read => unread = 0..read,
@@ -56,9 +61,6 @@ fn serve<I: Read + Write>(
             _ => {}
         }
     }
-    io.flush()?;
-    while io.read(buffer)? > 0 {}
-    Ok(())
 }
 
 /// A socket of the host, as embedded_io sees it.
