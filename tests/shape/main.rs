@@ -6,39 +6,58 @@
 //! | `async_tcp` | an asynchronous handler in spawned tasks, over a real port |
 //! | `stacks` | two smoltcp stacks back to back |
 //! | `embedded` | a blocking loop over embedded_io's traits |
+//! | `relay`, `relay_tcp` | a relay with one leg, in memory and over TCP |
 
 mod async_tcp;
 mod cable;
 mod client;
 mod embedded;
+#[path = "../../core/tests/one_leg/mod.rs"]
+mod one_leg;
+mod relay;
+mod relay_tcp;
 mod stacks;
 mod tokio_tcp;
 #[path = "../transcripts/files.rs"]
 mod transcripts;
+mod trips;
+mod upstream;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use smtpd_core::server::Config;
 use smtpd_mock::{Act, Driver, Mode, Transcript, play};
 
 /// Octets that a server reads at once.
 const CUTS: [usize; 6] = [1, 2, 3, 7, 64, usize::MAX];
 
+/// An upstream's settings: the limits are those in front.
+static UPSTREAM: Config<'_> = {
+    let mut config = Config::new("upstream.example");
+    config.limits.size = 0;
+    config.limits.recipients = 0;
+    config
+};
+
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let handle = runtime.handle();
-    let drivers: [Arc<dyn Driver + Send + Sync>; 4] = [
+    let drivers: [Arc<dyn Driver + Send + Sync>; 6] = [
         Arc::new(tokio_tcp::TokioTcp(handle.clone())),
         Arc::new(async_tcp::AsyncTcp(handle.clone())),
         Arc::new(stacks::Smoltcp),
         Arc::new(embedded::Embedded),
+        Arc::new(relay::InMemory),
+        Arc::new(relay_tcp::OverTcp(handle.clone())),
     ];
     let transcripts = transcripts::all();
     let pairs = drivers.iter().flat_map(|driver| transcripts.iter().map(move |transcript| (driver, transcript)));
     let mut trials: Vec<Trial> = pairs.map(|(driver, transcript)| trial(driver, transcript)).collect();
     trials.push(Trial::test("smoltcp::rings_wrap", || rings_wrap(&transcripts::all())));
+    trials.push(Trial::test("relay-memory::a_hundred_recipients_cost_four_trips", trips::hundred_recipients));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -46,7 +65,11 @@ fn trial(driver: &Arc<dyn Driver + Send + Sync>, transcript: &Arc<Transcript>) -
     let name = format!("{}::{}", driver.name(), transcript.file);
     let reason = transcript.why_not(driver.name());
     let is_ignored = reason.is_some();
-    let (driver, transcript) = (Arc::clone(driver), Arc::clone(transcript));
+    let driver = Arc::clone(driver);
+    let transcript = match driver.name().starts_with("relay") {
+        true => Arc::new(upstream::heard(transcript)),
+        false => Arc::clone(transcript),
+    };
     let run = move || {
         for mode in [Mode::LockStep, Mode::Pipelined] {
             for cut in cuts(&transcript) {
