@@ -23,6 +23,7 @@ mod transcripts;
 mod trips;
 mod upstream;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,7 +59,26 @@ fn main() -> ExitCode {
     let mut trials: Vec<Trial> = pairs.map(|(driver, transcript)| trial(driver, transcript)).collect();
     trials.push(Trial::test("smoltcp::rings_wrap", || rings_wrap(&transcripts::all())));
     trials.push(Trial::test("relay-memory::a_hundred_recipients_cost_four_trips", trips::hundred_recipients));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let arguments = Arguments::from_args();
+    if !arguments.list {
+        drivers.iter().for_each(|driver| say_what_is_left_out(driver.name(), &transcripts));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What a driver can't play, counted by reason: nothing is skipped in silence.
+fn say_what_is_left_out(driver: &str, transcripts: &[Arc<Transcript>]) {
+    let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
+    for transcript in transcripts {
+        if let Some(reason) = transcript.why_not(driver) {
+            reasons.entry(reason).or_default().push(transcript.file.trim_end_matches(".txt"));
+        }
+    }
+    let count: usize = reasons.values().map(Vec::len).sum();
+    eprintln!("{driver} plays {} of {} transcripts", transcripts.len() - count, transcripts.len());
+    for (reason, files) in reasons {
+        eprintln!("  not {}: {reason}", files.join(", "));
+    }
 }
 
 fn trial(driver: &Arc<dyn Driver + Send + Sync>, transcript: &Arc<Transcript>) -> Trial {

@@ -80,8 +80,13 @@ impl Connection for Relayed<'_, '_> {
     }
 
     fn outside(&mut self, what: Outside) {
-        assert_eq!(what, Outside::Lost, "the others are not for relays");
-        self.front.end(Ending::Lost);
-        self.turn(&mut Vec::new());
+        self.front.end(match what {
+            Outside::Lost => Ending::Lost,
+            Outside::Expired => Ending::Expired,
+            Outside::Stopping => Ending::Stopping,
+        });
+        if what == Outside::Lost {
+            self.turn(&mut Vec::new());
+        }
     }
 }
