@@ -1,14 +1,16 @@
 //! Client and server sessions, and a relay between them, as pairs in memory and in every cut.
 
 mod common;
+mod one_leg;
 
 use std::task::Waker;
 
 use common::built;
+use one_leg::OneLeg;
 use smtpd_core::client;
 use smtpd_core::relay::{Leg, Need, Relay};
 use smtpd_core::server::{
-    Answer, Config, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Progress, Rcpt, Session, step,
+    Answer, Config, Ending, Extensions, Flow, Handler, Mail, Peer, Progress, Rcpt, Session, step,
 };
 use smtpd_core::wire::Reply;
 
@@ -51,64 +53,6 @@ impl Handler for Notes {
     }
     fn closed(&mut self, why: Ending) {
         self.heard.push(format!("closed {why:?}"));
-    }
-}
-
-/// A relay with one leg.
-struct OneLeg(Leg);
-
-impl Handler for OneLeg {
-    fn connected(&mut self, _: Peer) -> Answer<'_> {
-        self.0.open();
-        Answer::Later
-    }
-    fn hello(&mut self, _: Hello<'_>) -> Answer<'_> {
-        self.0.hello();
-        Answer::Later
-    }
-    fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
-        self.0.mail(mail.reverse_path.as_octets(), mail.params.as_octets());
-        Answer::Later
-    }
-    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
-        self.0.rcpt(rcpt.forward_path.as_octets(), rcpt.params.as_octets());
-        Answer::Later
-    }
-    fn data(&mut self) -> Answer<'_> {
-        self.0.data();
-        Answer::Later
-    }
-    fn room(&mut self, _: &Waker) -> usize {
-        self.0.room()
-    }
-    fn text(&mut self, octets: &[u8]) -> Flow<'_> {
-        self.0.text(octets);
-        Flow::Continue
-    }
-    fn message(&mut self, _: u16) -> Answer<'_> {
-        self.0.end_text();
-        Answer::Later
-    }
-    fn reset(&mut self) {
-        self.0.reset();
-    }
-    fn closed(&mut self, _: Ending) {
-        self.0.close();
-    }
-    fn acts_on(&self) -> Extensions {
-        self.0.extensions()
-    }
-    fn backlog(&self) -> u16 {
-        self.0.backlog()
-    }
-    fn resume(&mut self, _: &Waker) -> Answer<'_> {
-        self.0.answer()
-    }
-}
-
-impl Relay for OneLeg {
-    fn legs(&mut self) -> &mut [Leg] {
-        std::slice::from_mut(&mut self.0)
     }
 }
 

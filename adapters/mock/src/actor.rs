@@ -54,6 +54,12 @@ impl Actor {
         self
     }
 
+    /// How many more times it says `Later` to the oldest open question.
+    #[must_use]
+    pub fn waits(&self) -> u32 {
+        self.open.front().map_or(0, |(_, later)| *later)
+    }
+
     /// What it notes.
     #[must_use]
     pub fn notes(&self) -> Notes {

@@ -202,7 +202,8 @@ fn debug_traces_the_dialogue_and_no_secret() {
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ends(), Some(0));
     let trace = server.stderr();
-    for part in ["C: MAIL FROM:<a@b.example> BODY=8BITMIME", "S: 250 2.1.5 OK", "C: AUTH PLAIN <9 octets>", "127.0.0.1"] {
+    for part in ["C: MAIL FROM:<a@b.example> BODY=8BITMIME", "S: 250 2.1.5 OK", "C: AUTH PLAIN <9 octets>", "127.0.0.1"]
+    {
         assert!(trace.contains(part), "{part} in {trace}");
     }
     assert!(!trace.contains("c2VjcmV0"));
@@ -288,7 +289,7 @@ fn what_is_no_mail_is_no_harm() {
         assert_eq!(client.hear(), "421 4.7.0 This is SMTP, closing");
         assert_eq!(client.rest(), b"");
     }
-    let mut client = Client::new(server.address);
+    let client = Client::new(server.address);
     let _ = client.stream().write_all(&[0xff; 100_000]);
     drop(client);
     assert_eq!(Client::new(server.address).say("NOOP"), "250 2.0.0 OK");

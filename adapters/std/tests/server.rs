@@ -9,9 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::Client;
-use smtpd_std::{
-    Answer, AsyncHandler, Config, Ending, Flow, Handler, Rcpt, Reply, Server, Stopper, process_message,
-};
+use smtpd_std::{Answer, AsyncHandler, Config, Ending, Flow, Handler, Rcpt, Reply, Server, Stopper, process_message};
 
 type Heard = Arc<Mutex<Vec<String>>>;
 
@@ -257,9 +255,7 @@ fn a_client_that_only_sends_is_served() {
     for kind in [Kind::Sync, Kind::Async] {
         let server = start(kind, config(), GRACE);
         let mut stream = TcpStream::connect(server.address).unwrap();
-        stream
-            .write_all(b"HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<Postmaster>\r\nDATA\r\nhi\r\n.\r\nNOOP")
-            .unwrap();
+        stream.write_all(b"HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<Postmaster>\r\nDATA\r\nhi\r\n.\r\nNOOP").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let mut heard = String::new();
         stream.read_to_string(&mut heard).unwrap();
@@ -316,7 +312,10 @@ fn verdicts_of_process_message() {
     runtime.spawn(server.run(|_| {
         process_message(|message| {
             assert_eq!(message.peer.address.unwrap().ip().to_string(), "127.0.0.1");
-            assert_eq!((message.mail_from.as_str(), &message.rcpt_tos[..]), ("a@b.example", &["c@d.example".into()][..]));
+            assert_eq!(
+                (message.mail_from.as_str(), &message.rcpt_tos[..]),
+                ("a@b.example", &["c@d.example".into()][..])
+            );
             match &message.data[..] {
                 b"error\r\n" => Err("disk full".into()),
                 b"nothing\r\n" => Ok(None),
