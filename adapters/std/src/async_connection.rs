@@ -130,7 +130,12 @@ impl Link {
     }
 
     async fn send_within(&mut self, secs: u32) -> Result<(), Ending> {
-        timeout(span(secs), self.send()).await.unwrap_or(Err(Ending::Expired))
+        let sent = timeout(span(secs), self.send()).await;
+        sent.unwrap_or_else(|_| {
+            // A client that does not read does not hear why, either.
+            self.output.clear();
+            Err(Ending::Expired)
+        })
     }
 
     async fn send(&mut self) -> Result<(), Ending> {

@@ -52,9 +52,10 @@ impl<'h> Reply<'h> {
     }
 
     /// A reply that is written out: `550 5.7.1 Not here`. Its enhanced code counts if its class is the code's; further
-    /// lines are text. What does not begin with a code has the code 0, in place of which a session answers 451.
+    /// lines are text, line ends at the end are none. What does not begin with a code has the code 0, in place of which a session answers 451.
     #[must_use]
     pub fn from_line(line: &'h [u8]) -> Self {
+        let line = line.trim_ascii_end();
         let Some((code, _)) = super::reply_reader::head(line) else {
             return Self::new(0, "");
         };
