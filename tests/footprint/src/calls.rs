@@ -86,7 +86,7 @@ fn settings(config: &Config<'_>) {
     if let Some(Ok(command)) = black_box(None::<&[u8]>).map(split)
         && let Some(verb) = command.0
     {
-        black_box(Order::new().admit(verb, config));
+        let _ = black_box(Order::new().admit(verb, config));
         black_box(Commands::ALL.without(verb));
     }
     black_box(Extensions::from_keyword(black_box(b"")));

@@ -7,9 +7,8 @@
 #![no_std]
 #![no_main]
 
-#[cfg(feature = "minimal")]
+#[cfg(any(feature = "tables", feature = "everything"))]
 #[macro_use]
-#[cfg_attr(not(any(feature = "tables", feature = "everything")), expect(unused_macros))]
 mod entries;
 
 #[cfg(all(feature = "minimal", not(feature = "tables")))]
