@@ -116,8 +116,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     /// Takes what it can off `input` and says what came of it; `room` is how many octets of text can be taken now.
     pub fn poll<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8], room: usize) -> Event<'s> {
         if self.order.state == State::Text {
-            // Without room for a reply, a 421 that closes inside the text would be lost.
-            return if self.can_answer() { self.receive(input, room) } else { Event::Idle };
+            return self.receive(input, room);
         }
         if !self.produce() {
             return Event::Idle;
