@@ -71,7 +71,7 @@ impl<O: Store> Output<O> {
         let _ = out.extend_from_slice(if is_last { b"250 " } else { b"250-" });
         let _ = out.extend_from_slice(extension.keyword().as_bytes());
         if extension == Extensions::SIZE {
-            // 0 says that there is no limit (RFC 1870 §4).
+            // 0 says that there is no limit (RFC 1870 §3).
             let _ = out.push(b' ');
             let (digits, len) = decimal(config.limits.size);
             let _ = out.extend_from_slice(digits.get(len..).unwrap_or(b""));
