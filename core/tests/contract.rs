@@ -99,6 +99,23 @@ fn rule_2_otherwise_read() {
 }
 
 #[test]
+fn rule_2_text_can_be_read_whether_the_output_is_full_or_not() {
+    let config = Config::new("mx.example.org");
+    let session = Session::with(&config, Peer::default(), Inline::<u8, 512>::new(), Inline::<u8, 512>::new());
+    let mut talk = Talk::with(session, Notes::new());
+    for line in &TO_TEXT[..3] {
+        talk.say(line.to_string() + "\r\n");
+    }
+    let mut input: &[u8] = b"DATA\r\nHi";
+    let mut progress = Progress::Moved;
+    while progress == Progress::Moved {
+        progress = step(&mut talk.session, &mut input, &mut talk.handler, Waker::noop());
+    }
+    assert_eq!((progress, input, talk.session.can_answer()), (Progress::Read, &b""[..], false));
+    assert_eq!(talk.handler.text, b"Hi");
+}
+
+#[test]
 fn rule_3_after_closed_there_is_nothing_more() {
     let config = Config::new("mx.example.org");
     let mut talk = Talk::after(&config, Notes::new(), &["EHLO c.example"]);

@@ -194,7 +194,7 @@ fn a_declared_size() {
         config.limits.size = limit;
         let mut talk = Talk::new(&config, Notes::new());
         talk.say("");
-        // RFC 1870 §4: SIZE with the limit, 0 for none.
+        // RFC 1870 §3: SIZE with the limit, 0 for none.
         assert!(talk.say("EHLO c.example\r\n").contains(&format!("250-SIZE {limit}\r\n")));
         assert_eq!(talk.code(&format!("MAIL FROM:<a@b.example> SIZE={value}")), code, "{value} within {limit}");
     }

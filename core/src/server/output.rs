@@ -72,7 +72,7 @@ impl<O: Store> Output<O> {
         put(out, if is_last { b"250 " } else { b"250-" });
         put(out, extension.keyword().as_bytes());
         if extension == Extensions::SIZE {
-            // 0 says that there is no limit (RFC 1870 §4).
+            // 0 says that there is no limit (RFC 1870 §3).
             put(out, b" ");
             let (digits, len) = decimal(config.limits.size);
             put(out, digits.get(len..).unwrap_or(b""));

@@ -100,7 +100,8 @@ impl<'h> Reply<'h> {
         self.code < 400
     }
 
-    /// Whether the code is one that a server may send (RFC 5321 §4.2: 2 to 5, 0 to 5, 0 to 9).
+    /// Whether the code is one that a server may send: 200 to 599. RFC 5321 §4.2 has no second digit above 5, but servers
+    /// do (571), and a client goes by the first digit then (§4.2.1): a relay passes them on.
     #[must_use]
     pub const fn is_valid(&self) -> bool {
         self.code >= 200 && self.code < 600
