@@ -28,6 +28,7 @@
 
 pub mod client;
 pub mod handlers;
+mod log;
 pub mod relay;
 pub mod server;
 pub mod store;

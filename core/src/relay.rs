@@ -34,8 +34,8 @@ pub struct Leg {
     held: Option<Command>,
     /// Replies to a greeting and an EHLO of the leg's own that nobody asked for.
     own: u8,
-    /// Replies to RCPT commands behind a refused MAIL: the session has answered them already.
-    dropped: u16,
+    /// Replies to RCPT commands behind a refused MAIL: the session has answered those itself.
+    stale: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,14 +73,14 @@ impl Leg {
     /// A leg to the server at `address`, to which it calls itself `name`; no connection yet.
     #[must_use]
     pub fn new(address: SocketAddr, name: &'static str) -> Self {
-        Self { address, name, client: client::Session::new(), link: Link::Idle, held: None, own: 0, dropped: 0 }
+        Self { address, name, client: client::Session::new(), link: Link::Idle, held: None, own: 0, stale: 0 }
     }
 
     /// Connects, if there is no connection; its greeting is an answer like all others.
     pub fn open(&mut self) {
         if matches!(self.link, Link::Idle | Link::Lost) {
             self.client = client::Session::new();
-            (self.link, self.held, self.own, self.dropped) = (Link::Wanted, None, 0, 0);
+            (self.link, self.held, self.own, self.stale) = (Link::Wanted, None, 0, 0);
         }
     }
 
@@ -152,9 +152,10 @@ impl Leg {
     /// an EHLO that said yes are just accepted: their text is about the server itself.
     pub fn answer(&mut self) -> Answer<'_> {
         let held = self.held.take();
+        let open = self.client.open();
         if let (Some(command), Some(reply)) = (held, self.client.reply()) {
-            if command == Command::Mail && !reply.is_positive() {
-                self.dropped = self.client.open();
+            if command == Command::Mail && reply.code() != 250 {
+                self.stale = open;
             }
             let is_about_itself = matches!(command, Command::Greeting | Command::Hello) && reply.is_positive();
             return if is_about_itself { Answer::Accept } else { Answer::Reply(reply) };
@@ -174,7 +175,7 @@ impl Leg {
     /// How many questions the relay may let stand open: one more than now while the leg has room for a command.
     #[must_use]
     pub fn backlog(&self) -> u16 {
-        let open = self.client.open().saturating_add(u16::from(self.held.is_some()));
+        let open = self.client.open().saturating_sub(self.stale).saturating_add(u16::from(self.held.is_some()));
         if self.client.can_send() { open.saturating_add(1) } else { open }
     }
 
@@ -215,11 +216,11 @@ impl Leg {
                         self.drop_connection();
                     }
                 }
+                client::Event::Reply(Command::Rcpt, reply) if self.stale > 0 && reply.code() != 421 => {
+                    self.stale = self.stale.saturating_sub(1);
+                }
                 client::Event::Reply(_, reply) if self.own > 0 && reply.is_positive() => {
                     self.own = self.own.saturating_sub(1);
-                }
-                client::Event::Reply(Command::Rcpt, reply) if self.dropped > 0 && reply.code() != 421 => {
-                    self.dropped = self.dropped.saturating_sub(1);
                 }
                 // The reply to MAIL would never come: this one says why.
                 client::Event::Reply(command, reply) => {

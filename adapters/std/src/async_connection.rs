@@ -4,6 +4,7 @@ use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
+use std::time::Duration;
 
 use smtpd_core::server::{Answer, Config, Ending, Event, Peer, Session};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -29,7 +30,8 @@ pub(crate) async fn serve<H: AsyncHandler>(
 ) -> TcpStream {
     let mut session = Session::with(config, peer, Pooled::default(), Pooled::default());
     let mut timer = Timer::new(config.timers.session);
-    let mut link = Link { stream, at_once, output: Vec::new(), waiting, is_broken: false };
+    let patience = span(config.timers.output);
+    let mut link = Link { stream, at_once, output: Vec::new(), patience, waiting, is_broken: false };
     let (mut buffer, mut filled) = (Buffer::default(), 0);
     loop {
         let (mut input, _) = buffer.split_at(filled);
@@ -111,6 +113,8 @@ struct Link {
     stream: TcpStream,
     at_once: usize,
     output: Vec<u8>,
+    /// How long the client may take to read the output.
+    patience: Duration,
     waiting: Waiting,
     /// The handler panicked: it is not called again.
     is_broken: bool,
@@ -126,11 +130,16 @@ impl Link {
         if self.output.len() < OUTPUT {
             return Ok(());
         }
-        self.send_within(session.patience().secs).await
+        self.send_in_time().await
     }
 
-    async fn send_within(&mut self, secs: u32) -> Result<(), Ending> {
-        timeout(span(secs), self.send()).await.unwrap_or(Err(Ending::Expired))
+    async fn send_in_time(&mut self) -> Result<(), Ending> {
+        let sent = timeout(self.patience, self.send()).await;
+        sent.unwrap_or_else(|_| {
+            // A client that does not read does not hear why, either.
+            self.output.clear();
+            Err(Ending::Expired)
+        })
     }
 
     async fn send(&mut self) -> Result<(), Ending> {
@@ -179,8 +188,8 @@ impl Link {
         session: &mut Session<'_, Pooled, Pooled>,
         timer: &mut Timer,
     ) -> Result<(Buffer, usize), Ending> {
+        self.send_in_time().await?;
         let patience = session.patience();
-        self.send_within(patience.secs).await?;
         let (stream, at_once) = (&mut self.stream, self.at_once);
         let input = poll_fn(|cx| {
             let mut buffer = Buffer::take();

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::pool::{Buffer, Pooled};
-use crate::waiting::Timer;
+use crate::waiting::{LAST_WORDS, Timer};
 
 /// A session, its handler and its stream.
 pub(crate) struct Connection<'c, H> {
@@ -78,13 +78,15 @@ impl<'c, H: Handler> Connection<'c, H> {
                 return Poll::Ready(());
             }
             self.end(why);
+            // Not left to `drive`: the client may not read, so that nothing can be sent any more.
+            self.go_on(cx.waker());
         }
     }
 
     /// As the session says; what it says last has little time, for the session is over.
     fn patience(&self) -> Patience {
         match self.progress {
-            Progress::Closed => Patience { secs: 10, epoch: 0 },
+            Progress::Closed => Patience { secs: LAST_WORDS.as_secs() as u32, epoch: 0 },
             _ => self.session.patience(),
         }
     }

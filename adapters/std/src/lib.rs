@@ -26,3 +26,8 @@ pub use smtpd_core::server::{
 };
 pub use smtpd_core::wire::Reply;
 pub use waiting::Stopper;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

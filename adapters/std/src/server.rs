@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 use crate::async_connection;
 use crate::async_handler::AsyncHandler;
@@ -111,7 +112,7 @@ impl Server {
     /// [`run_blocking`](Self::run_blocking).
     pub async fn run<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
         self.accept(move |stream, peer, settings, waiting| {
-            tokio::spawn(serve(stream, peer, handler(peer), settings, waiting));
+            tokio::spawn(serve(stream, peer, handler(peer), settings, waiting).instrument(span(peer)));
         })
         .await;
     }
@@ -121,7 +122,7 @@ impl Server {
     pub async fn run_blocking<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
         let runtime = tokio::runtime::Handle::current();
         self.accept(move |stream, peer, settings, waiting| {
-            let connection = serve(stream, peer, handler(peer), settings, waiting);
+            let connection = serve(stream, peer, handler(peer), settings, waiting).instrument(span(peer));
             let runtime = runtime.clone();
             tokio::task::spawn_blocking(move || runtime.block_on(connection));
         })
@@ -135,10 +136,11 @@ impl Server {
     {
         self.accept(move |stream, peer, settings, waiting| {
             let handler = handler(peer);
-            tokio::spawn(async move {
+            let connection = async move {
                 let Settings { config, at_once, .. } = settings;
                 close(async_connection::serve(stream, &config, peer, handler, at_once, waiting).await).await;
-            });
+            };
+            tokio::spawn(connection.instrument(span(peer)));
         })
         .await;
     }
@@ -204,6 +206,14 @@ async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: H, settings: 
         }
     }
     close(connection.into_stream()).await;
+}
+
+/// Whose session a line of the log belongs to.
+fn span(peer: Peer) -> tracing::Span {
+    match peer.address {
+        Some(address) => tracing::trace_span!("session", peer = %address),
+        None => tracing::Span::none(),
+    }
 }
 
 /// Octets of the client's that are read and thrown away before the connection is closed.

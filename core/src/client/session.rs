@@ -134,7 +134,7 @@ impl<L: Store, O: Store> Session<L, O> {
     /// [`Error::Full`], [`Error::OutOfOrder`], [`Error::Octets`].
     pub fn hello(&mut self, name: &[u8]) -> Result<(), Error> {
         self.command(Command::Hello, &[b"EHLO ", name, b"\r\n"])?;
-        self.extensions = Extensions::NONE;
+        (self.extensions, self.size) = (Extensions::NONE, 0);
         Ok(())
     }
 
@@ -368,6 +368,7 @@ impl<L: Store, O: Store> Session<L, O> {
         }
         match (command, code) {
             (_, 421) => self.phase = Phase::Over,
+            (Command::Hello, 400..) => (self.extensions, self.size) = (Extensions::NONE, 0),
             (Command::Data, 354) => {
                 self.phase = Phase::Text;
                 self.encoder = Encoder::new();

@@ -73,7 +73,8 @@ pub trait Handler {
     }
 
     /// Questions that it lets stand open at once: 1, or more to get RCPT commands while MAIL or an older RCPT is
-    /// open. While one is open, all its methods must answer [`Answer::Later`]; anything else becomes 451.
+    /// open. While one is open, all its methods must answer [`Answer::Later`]; anything else becomes 451. Once it answered
+    /// MAIL by anything but Accept or 250, the RCPT commands behind it are answered by the session: it drops them.
     fn backlog(&self) -> u16 {
         1
     }

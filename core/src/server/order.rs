@@ -134,10 +134,14 @@ impl Order {
         self.recipients.saturating_add(open) < limit
     }
 
-    /// One more command came; false: that is one too many.
-    pub(crate) fn count_command(&mut self, limit: u32) -> bool {
+    /// Whether one more command is within the limit.
+    pub(crate) fn may_command(&self, limit: u32) -> bool {
+        limit == 0 || self.commands < limit
+    }
+
+    /// One more command came.
+    pub(crate) fn count_command(&mut self) {
         self.commands = self.commands.saturating_add(1);
-        limit == 0 || self.commands <= limit
     }
 
     /// One more error was made; false: that is one too many.

@@ -1,5 +1,7 @@
 //! The output: replies that wait to be sent, and answers of many lines that wait for room.
 
+use heapless::vec::VecView;
+
 use super::{Config, Extensions};
 use crate::store::Store;
 use crate::wire::{MAX_REPLY, Reply};
@@ -54,15 +56,12 @@ impl<O: Store> Output<O> {
         let out = self.store.view();
         let _ = out.extend_from_slice(code);
         let _ = out.push(if is_last { b' ' } else { b'-' });
-        let _ = out.extend_from_slice(host.as_bytes());
-        // The host has up to 255 octets; a longer text is for people and may be cut.
-        let text = text.get(..200).unwrap_or(text);
+        printable(host.as_bytes(), 255, out);
         if !text.is_empty() {
             let _ = out.push(b' ');
         }
-        for octet in text {
-            let _ = out.push(if matches!(octet, b' '..=b'~') { *octet } else { b'?' });
-        }
+        // The text is for people and may be cut.
+        printable(text, 200, out);
         let _ = out.extend_from_slice(b"\r\n");
     }
 
@@ -71,12 +70,20 @@ impl<O: Store> Output<O> {
         let out = self.store.view();
         let _ = out.extend_from_slice(if is_last { b"250 " } else { b"250-" });
         let _ = out.extend_from_slice(extension.keyword().as_bytes());
-        if extension == Extensions::SIZE && config.limits.size > 0 {
+        if extension == Extensions::SIZE {
+            // 0 says that there is no limit (RFC 1870 §4).
             let _ = out.push(b' ');
             let (digits, len) = decimal(config.limits.size);
             let _ = out.extend_from_slice(digits.get(len..).unwrap_or(b""));
         }
         let _ = out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The first `most` octets; what would break the line, or is not ASCII, as `?`.
+fn printable(octets: &[u8], most: usize, out: &mut VecView<u8>) {
+    for octet in octets.iter().take(most) {
+        let _ = out.push(if matches!(octet, b' '..=b'~') { *octet } else { b'?' });
     }
 }
 

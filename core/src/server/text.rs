@@ -82,11 +82,13 @@ impl Text {
         match self.decoder.next(input, room) {
             Piece::Text(octets) => {
                 let before = self.octets;
-                self.octets = before.saturating_add(u32::try_from(octets.len()).unwrap_or(u32::MAX));
+                // Wraps only where there is no limit, or where it is exceeded.
+                let length = octets.len() as u32;
+                self.octets = before.wrapping_add(length);
                 *epoch = epoch.wrapping_add(u32::from(before / BLOCK != self.octets / BLOCK));
                 if is_wanted {
                     Received::Wanted(octets)
-                } else if limits.drain > 0 && self.octets > limits.drain {
+                } else if limits.drain > 0 && length > limits.drain.saturating_sub(before) {
                     Received::Exhausted
                 } else {
                     Received::Dropped

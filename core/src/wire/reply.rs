@@ -23,6 +23,7 @@ pub struct Reply<'h> {
 
 /// The subject and the detail of an enhanced status code; its class is the first digit of the reply's code,
 /// so the two can't contradict each other (RFC 2034 §4).
+#[cfg(feature = "enhanced")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enhanced {
     /// The subject: 0 other, 1 address, 2 mailbox, 3 system, 4 network, 5 protocol, 6 content, 7 policy.
@@ -51,9 +52,10 @@ impl<'h> Reply<'h> {
     }
 
     /// A reply that is written out: `550 5.7.1 Not here`. Its enhanced code counts if its class is the code's; further
-    /// lines are text. What does not begin with a code has the code 0, in place of which a session answers 451.
+    /// lines are text, line ends at the end are none. What does not begin with a code has the code 0, in place of which a session answers 451.
     #[must_use]
     pub fn from_line(line: &'h [u8]) -> Self {
+        let line = line.trim_ascii_end();
         let Some((code, _)) = super::reply_reader::head(line) else {
             return Self::new(0, "");
         };
@@ -148,7 +150,9 @@ struct Head {
 impl Head {
     fn new(reply: &Reply<'_>, enhanced: bool) -> Self {
         let [class, second, third] = digits(reply.code);
-        let mut head = Self { octets: [class, second, third, b' ', 0, 0, 0, 0, 0, 0, 0, 0], len: 4 };
+        let head = Self { octets: [class, second, third, b' ', 0, 0, 0, 0, 0, 0, 0, 0], len: 4 };
+        #[cfg(feature = "enhanced")]
+        let mut head = head;
         #[cfg(feature = "enhanced")]
         if enhanced
             && let Some(code) = reply.enhanced

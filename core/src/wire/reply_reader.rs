@@ -143,7 +143,8 @@ fn split_enhanced(code: u16, text: &[u8]) -> (Option<(u8, u16)>, &[u8]) {
         if u16::from(class.wrapping_sub(b'0')) != code / 100 {
             return None;
         }
-        let (subject, rest) = digits(rest.strip_prefix(b".")?)?;
+        // RFC 3463 §2 allows three digits; no subject has more than one.
+        let (subject, rest) = digits(rest.strip_prefix(b".")?).filter(|(subject, _)| *subject < 10)?;
         let (detail, rest) = digits(rest.strip_prefix(b".")?)?;
         let rest = if rest.is_empty() { rest } else { rest.strip_prefix(b" ")? };
         Some((u8::try_from(subject).ok()?, detail, rest))
@@ -192,6 +193,7 @@ mod tests {
             (b"250 2.1.5 OK\r\n", 250, Some((1, 5)), b"OK"),
             (b"550 5.7.509 no\r\n", 550, Some((7, 509)), b"no"),
             (b"550 2.1.1 no\r\n", 550, None, b"2.1.1 no"),
+            (b"550 5.12.1 no\r\n", 550, None, b"5.12.1 no"),
             (b"550 5.1.1x no\r\n", 550, None, b"5.1.1x no"),
             (b"550 5.1.1111 no\r\n", 550, None, b"5.1.1111 no"),
             (b"550-5.1.1 no\r\n550 5.1.1 way\r\n", 550, Some((1, 1)), b"no\nway"),

@@ -1,0 +1,296 @@
+//! The command `smtpd`, run as a program.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::Client;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn smtpd(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smtpd"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A server that is ended when this is dropped.
+struct Running {
+    child: Child,
+    stderr: BufReader<std::process::ChildStderr>,
+    address: SocketAddr,
+}
+
+impl Running {
+    fn new(arguments: &[&str]) -> Self {
+        let always = ["-n", "--host", "mx.example.org", "-c", "DebuggingServer", "127.0.0.1:0"];
+        let mut child = smtpd(&[&always, arguments].concat()).spawn().expect("smtpd");
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("smtpd: listening on ").expect(&line).parse().unwrap();
+        Self { child, stderr, address }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// The exit code, within 5 seconds.
+    fn ends(&mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5), "smtpd does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn stdout(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.stderr.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn mail(client: &mut Client, text: &str) {
+    assert_eq!(client.say("EHLO client.example"), "250 HELP");
+    assert_eq!(client.say("MAIL FROM:<a@b.example> BODY=8BITMIME SIZE=100"), "250 2.1.0 OK");
+    assert_eq!(client.say("RCPT TO:<c@d.example>"), "250 2.1.5 OK");
+    assert!(client.say("DATA").starts_with("354 "));
+    client.send(text.as_bytes());
+    client.send(b".\r\n");
+}
+
+#[test]
+fn prints_a_mail_as_python_does() {
+    for (arguments, expected) in [
+        (
+            &[][..],
+            "---------- MESSAGE FOLLOWS ----------\n\
+             mail options: ['BODY=8BITMIME', 'SIZE=100']\n\
+             b'Subject: gr\\xc3\\xbc\\xc3\\x9fe'\n\
+             b'X-Peer: 127.0.0.1'\n\
+             b''\n\
+             b'.dot'\n\
+             ------------ END MESSAGE ------------\n",
+        ),
+        (
+            &["--decode"][..],
+            "---------- MESSAGE FOLLOWS ----------\n\
+             Subject: gr\u{fc}\u{df}e\n\
+             X-Peer: 127.0.0.1\n\
+             \n\
+             .dot\n\
+             ------------ END MESSAGE ------------\n",
+        ),
+    ] {
+        let mut server = Running::new(arguments);
+        let mut client = Client::new(server.address);
+        mail(&mut client, "Subject: gr\u{fc}\u{df}e\r\n\r\n..dot\r\n");
+        assert_eq!(client.reply(), "250 2.0.0 OK");
+        assert_eq!(client.say("QUIT"), "221 2.0.0 Bye");
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.ends(), Some(0));
+        assert_eq!(server.stdout(), expected);
+        assert_eq!(server.stderr(), "", "quiet by default");
+    }
+}
+
+#[test]
+fn both_signals_let_a_transaction_come_to_its_end() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut server = Running::new(&[]);
+        let mut client = Client::new(server.address);
+        client.begin();
+        client.send(b"te");
+        server.signal(signal);
+        thread::sleep(Duration::from_millis(100));
+        client.send(b"xt\r\n.\r\n");
+        assert_eq!(client.reply(), "250 2.0.0 OK");
+        assert_eq!(client.rest(), b"421 4.3.2 Service stops, closing\r\n");
+        drop(client);
+        assert_eq!(server.ends(), Some(0));
+        assert!(server.stdout().contains("\nb'text'\n"));
+    }
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let mut server = Running::new(&[]);
+    let mut client = Client::new(server.address);
+    client.begin();
+    server.signal(Signal::SIGTERM);
+    thread::sleep(Duration::from_millis(100));
+    server.signal(Signal::SIGTERM);
+    assert_eq!(client.rest(), b"421 4.3.2 Service stops, closing\r\n");
+    drop(client);
+    assert_eq!(server.ends(), Some(0));
+}
+
+#[test]
+fn a_closed_stdout_ends_the_program_quietly_and_no_mail_is_accepted() {
+    let mut server = Running::new(&[]);
+    drop(server.child.stdout.take());
+    let mut client = Client::new(server.address);
+    mail(&mut client, "text\r\n");
+    let reply = client.reply();
+    assert!(reply.starts_with("421 ") || reply.starts_with("451 "), "{reply}");
+    drop(client);
+    assert_eq!(server.ends(), Some(0));
+    assert_eq!(server.stderr(), "");
+}
+
+#[test]
+fn a_slow_reader_of_stdout_delays_only_the_reply_to_the_message() {
+    let mut server = Running::new(&[]);
+    let mut slow = Client::new(server.address);
+    // More than a pipe holds.
+    mail(&mut slow, &"0123456789abcdef\r\n".repeat(20_000));
+    slow.stream().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut octet = [0];
+    let mut stream = slow.stream();
+    assert!(stream.read(&mut octet).is_err(), "no reply before the message is printed");
+    let mut other = Client::new(server.address);
+    assert_eq!(other.say("NOOP"), "250 2.0.0 OK");
+    mail(&mut other, "other\r\n");
+    let mut stdout = server.child.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).unwrap();
+        text
+    });
+    slow.stream().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(slow.reply(), "250 2.0.0 OK");
+    assert_eq!(other.reply(), "250 2.0.0 OK");
+    server.signal(Signal::SIGTERM);
+    drop((slow, other));
+    assert_eq!(server.ends(), Some(0));
+    let text = reader.join().unwrap();
+    let first = text.find("END MESSAGE").unwrap();
+    assert!(text.find("b'other'").unwrap() > first, "nothing interleaves");
+    assert_eq!(text.matches("b'0123456789abcdef'\n").count(), 20_000);
+}
+
+#[test]
+fn debug_traces_the_dialogue_and_no_secret() {
+    let mut server = Running::new(&["-d"]);
+    let mut client = Client::new(server.address);
+    assert!(client.say("AUTH PLAIN c2VjcmV0").starts_with("500 "));
+    mail(&mut client, "text\r\n");
+    assert_eq!(client.reply(), "250 2.0.0 OK");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    let trace = server.stderr();
+    for part in ["C: MAIL FROM:<a@b.example> BODY=8BITMIME", "S: 250 2.1.5 OK", "C: AUTH PLAIN <9 octets>", "127.0.0.1"]
+    {
+        assert!(trace.contains(part), "{part} in {trace}");
+    }
+    assert!(!trace.contains("c2VjcmV0"));
+}
+
+#[test]
+fn the_size_limit_is_announced_and_kept() {
+    for (size, keyword) in [("100", "SIZE 100"), ("0", "SIZE 0")] {
+        let server = Running::new(&["-s", size]);
+        let mut client = Client::new(server.address);
+        client.send(b"EHLO client.example\r\n");
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|line: &String| line.starts_with("250 ")) {
+            lines.push(client.hear());
+        }
+        assert!(lines.iter().any(|line| line.ends_with(keyword)), "{lines:?}");
+        let reply = client.say("MAIL FROM:<a@b.example> SIZE=101");
+        assert_eq!(reply.starts_with("552 5.3.4"), size == "100", "{reply}");
+    }
+}
+
+#[test]
+fn what_the_command_line_gets() {
+    let failures = [
+        (&["-n"][..], "class PureProxy is not there yet"),
+        (&["-n", "-c", "MailmanProxy"], "class MailmanProxy is not there yet"),
+        (&["-n", "-c", "DebuggingServer", "-u"], "SMTPUTF8"),
+        (&["a:1", "b:2", "c:3"], "Invalid arguments: a:1, b:2, c:3"),
+        (&["nowhere"], "Bad local spec: nowhere"),
+        (&["localhost:smtp"], "Bad local port: localhost:smtp"),
+        (&["localhost:1", "nowhere"], "Bad remote spec: nowhere"),
+        (&["localhost:1", "localhost:70000"], "Bad remote port: localhost:70000"),
+        (&["-s", "abc"], "Invalid size: abc"),
+        (&["--what"], "unexpected argument '--what'"),
+        (&["-n", "-c", "DebuggingServer", "192.0.2.1:0"], "192.0.2.1:0"),
+    ];
+    for (arguments, message) in failures {
+        let Output { status, stdout, stderr } = smtpd(arguments).output().unwrap();
+        let stderr = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{arguments:?} {stderr}");
+        assert!(stderr.lines().last().unwrap().contains(message), "{arguments:?} {stderr}");
+        assert_eq!(stdout, b"");
+    }
+    let version = smtpd(&["-V"]).output().unwrap();
+    assert_eq!((version.status.code(), &version.stdout[..]), (Some(0), &b"smtpd 0.1.0\n"[..]));
+    let help = smtpd(&["-h"]).output().unwrap();
+    assert_eq!(help.status.code(), Some(0));
+    assert!(String::from_utf8(help.stderr).unwrap().contains("Usage: smtpd"));
+}
+
+#[test]
+fn ipv6_and_a_port_in_use() {
+    let Ok(taken) = std::net::TcpListener::bind("[::1]:0") else {
+        // Without IPv6 the command says so.
+        let output = smtpd(&["-n", "-c", "DebuggingServer", "[::1]:0"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        return;
+    };
+    let address = taken.local_addr().unwrap().to_string();
+    let output = smtpd(&["-n", "-c", "DebuggingServer", &address]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
+    drop(taken);
+    let mut server = smtpd(&["-n", "-c", "DebuggingServer", "--host", "mx.example.org", &address]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let mut client = Client::new(address.parse().unwrap());
+    mail(&mut client, "a\r\n\r\n");
+    assert_eq!(client.reply(), "250 2.0.0 OK");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let mut text = String::new();
+    server.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.contains("\nb'a'\n"), "{text}");
+}
+
+#[test]
+fn what_is_no_mail_is_no_harm() {
+    let server = Running::new(&[]);
+    for octets in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        let mut client = Client::new(server.address);
+        client.send(octets);
+        assert_eq!(client.hear(), "421 4.7.0 This is SMTP, closing");
+        assert_eq!(client.rest(), b"");
+    }
+    let client = Client::new(server.address);
+    let _ = client.stream().write_all(&[0xff; 100_000]);
+    drop(client);
+    assert_eq!(Client::new(server.address).say("NOOP"), "250 2.0.0 OK");
+}

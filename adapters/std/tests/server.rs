@@ -1,0 +1,375 @@
+//! The host server over real ports: how it ends, what its timers do, what a handler's failure costs.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::Client;
+use smtpd_std::{Answer, AsyncHandler, Config, Ending, Flow, Handler, Rcpt, Reply, Server, Stopper, process_message};
+
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// Accepts all, notes what ends, and panics where it is asked to.
+struct Notes(Heard);
+
+impl Handler for Notes {
+    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        assert!(!rcpt.forward_path.as_octets().starts_with(b"panic"), "as asked");
+        Answer::Accept
+    }
+    fn text(&mut self, _: &[u8]) -> Flow<'_> {
+        Flow::Continue
+    }
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        self.0.lock().unwrap().push("message".into());
+        Answer::Accept
+    }
+    fn closed(&mut self, why: Ending) {
+        self.0.lock().unwrap().push(format!("closed {why:?}"));
+    }
+}
+
+/// The same, asleep before each answer.
+struct Sleepy(Notes, Duration);
+
+impl AsyncHandler for Sleepy {
+    async fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        tokio::time::sleep(self.1).await;
+        self.0.rcpt(rcpt)
+    }
+    async fn text(&mut self, _: &[u8]) -> Flow<'_> {
+        tokio::time::sleep(self.1).await;
+        Flow::Continue
+    }
+    async fn message(&mut self, recipient: u16) -> Answer<'_> {
+        tokio::time::sleep(self.1).await;
+        self.0.message(recipient)
+    }
+    async fn closed(&mut self, why: Ending) {
+        self.0.closed(why);
+    }
+}
+
+/// A server in a thread of its own.
+struct Running {
+    address: SocketAddr,
+    stopper: Stopper,
+    thread: thread::JoinHandle<()>,
+    heard: Heard,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Sync,
+    Async,
+    Blocking,
+}
+
+fn config() -> Config<'static> {
+    Config::new("mx.example.org")
+}
+
+fn start(kind: Kind, config: Config<'static>, grace: Duration) -> Running {
+    let heard = Heard::default();
+    let notes = Arc::clone(&heard);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::bind("127.0.0.1:0", config).await.unwrap().grace(grace);
+            sender.send((server.local_addrs().unwrap()[0], server.stopper())).unwrap();
+            match kind {
+                Kind::Sync => server.run(move |_| Notes(Arc::clone(&notes))).await,
+                Kind::Async => {
+                    let handler = move |_| Sleepy(Notes(Arc::clone(&notes)), Duration::from_millis(5));
+                    server.run_async(handler).await;
+                }
+                Kind::Blocking => {
+                    server
+                        .run_blocking(move |_| {
+                            process_message(|_| {
+                                thread::sleep(Duration::from_millis(300));
+                                Ok(None)
+                            })
+                        })
+                        .await;
+                }
+            }
+        });
+    });
+    let (address, stopper) = receiver.recv().unwrap();
+    Running { address, stopper, thread, heard }
+}
+
+impl Running {
+    /// Stops, and gives what the handlers heard.
+    fn heard(self) -> Vec<String> {
+        self.stopper.stop_now();
+        self.thread.join().expect("the server");
+        std::mem::take(&mut self.heard.lock().unwrap())
+    }
+}
+
+const GRACE: Duration = Duration::from_secs(10);
+
+#[test]
+fn stopping_ends_idle_sessions_and_lets_a_transaction_come_to_its_end() {
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config(), GRACE);
+        let (mut idle, mut busy) = (Client::new(server.address), Client::new(server.address));
+        busy.begin();
+        busy.send(b"Subject: hi\r\n");
+        server.stopper.stop();
+        assert_eq!(idle.rest(), b"421 4.3.2 Service stops, closing\r\n");
+        thread::sleep(Duration::from_millis(50));
+        assert!(TcpStream::connect(server.address).is_err(), "no more connections are taken");
+        busy.send(b"\r\ntext\r\n.\r\n");
+        assert_eq!(busy.reply(), "250 2.0.0 OK");
+        assert_eq!(busy.rest(), b"421 4.3.2 Service stops, closing\r\n");
+        drop((idle, busy));
+        server.thread.join().unwrap();
+        let mut heard = server.heard.lock().unwrap().clone();
+        heard.sort();
+        assert_eq!(heard, ["closed Stopping", "closed Stopping", "message"]);
+    }
+}
+
+#[test]
+fn a_transaction_has_its_grace_and_no_more() {
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config(), Duration::from_millis(200));
+        let mut busy = Client::new(server.address);
+        busy.begin();
+        let begun = Instant::now();
+        server.stopper.stop();
+        assert_eq!(busy.rest(), b"421 4.3.2 Service stops, closing\r\n");
+        assert!(begun.elapsed() >= Duration::from_millis(200));
+        server.thread.join().unwrap();
+        assert_eq!(*server.heard.lock().unwrap(), ["closed Stopping"]);
+    }
+}
+
+#[test]
+fn a_panic_costs_its_own_session() {
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config(), GRACE);
+        let mut other = Client::new(server.address);
+        other.begin();
+        let mut client = Client::new(server.address);
+        assert_eq!(client.say("HELO client.example"), "250 mx.example.org");
+        assert_eq!(client.say("MAIL FROM:<a@b.example>"), "250 2.1.0 OK");
+        client.send(b"RCPT TO:<panic@d.example>\r\nNOOP\r\n");
+        assert_eq!(client.rest(), b"421 4.3.0 Internal error, closing\r\n");
+        other.send(b"text\r\n.\r\n");
+        assert_eq!(other.reply(), "250 2.0.0 OK");
+        assert_eq!(other.say("QUIT"), "221 2.0.0 Bye");
+        assert_eq!(server.heard(), ["message", "closed Quit"]);
+    }
+}
+
+#[test]
+fn single_octets_buy_no_time() {
+    let mut config = config();
+    config.timers.command = 1;
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config, GRACE);
+        let mut client = Client::new(server.address);
+        let begun = Instant::now();
+        for octet in b"NOOP NOOP NOOP" {
+            client.send(&[*octet]);
+            thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(client.rest(), b"421 4.4.2 Timeout, closing\r\n");
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        assert_eq!(server.heard(), ["closed Expired"]);
+    }
+}
+
+#[test]
+fn complete_commands_buy_time() {
+    let mut config = config();
+    config.timers.command = 1;
+    let server = start(Kind::Sync, config, GRACE);
+    let mut client = Client::new(server.address);
+    for _ in 0..5 {
+        thread::sleep(Duration::from_millis(400));
+        assert_eq!(client.say("NOOP"), "250 2.0.0 OK");
+    }
+}
+
+#[test]
+fn a_session_has_its_limit() {
+    let mut config = config();
+    config.timers.session = 1;
+    let server = start(Kind::Sync, config, GRACE);
+    let mut client = Client::new(server.address);
+    let begun = Instant::now();
+    while client.say("NOOP") == "250 2.0.0 OK" {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert_eq!(server.heard(), ["closed Expired"]);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_read_and_goes() {
+    let mut config = config();
+    config.timers.output = 1;
+    config.limits.commands = 0;
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config, GRACE);
+        let client = Client::new(server.address);
+        let noops = b"NOOP\r\n".repeat(10_000);
+        let mut stream = client.stream();
+        stream.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut sent = 0;
+        while stream.write_all(&noops).is_ok() {
+            sent += noops.len();
+            assert!(sent < 100_000_000, "the server reads on");
+        }
+        assert_eq!(server.heard(), ["closed Expired"]);
+    }
+}
+
+#[test]
+fn the_last_reply_arrives_though_the_client_sends_on() {
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config(), GRACE);
+        for _ in 0..20 {
+            let mut client = Client::new(server.address);
+            client.send(b"QUIT\r\n");
+            client.send(&[b'x'; 20_000]);
+            assert_eq!(client.rest(), b"221 2.0.0 Bye\r\n");
+        }
+        drop(server.heard());
+    }
+}
+
+#[test]
+fn a_client_that_only_sends_is_served() {
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config(), GRACE);
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(b"HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<Postmaster>\r\nDATA\r\nhi\r\n.\r\nNOOP").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        let codes: Vec<&str> = heard.lines().map(|line| &line[..3]).collect();
+        assert_eq!(codes, ["220", "250", "250", "250", "354", "250"]);
+        assert_eq!(server.heard(), ["message", "closed Lost"]);
+    }
+}
+
+#[test]
+fn handlers_that_block_do_not_hold_each_other_up() {
+    let server = start(Kind::Blocking, config(), GRACE);
+    let begun = Instant::now();
+    let clients: Vec<_> = (0..6)
+        .map(|_| {
+            let address = server.address;
+            thread::spawn(move || {
+                let mut client = Client::new(address);
+                client.begin();
+                client.send(b"text\r\n.\r\n");
+                assert_eq!(client.reply(), "250 2.0.0 OK");
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_millis(1_200), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_async_handler_that_takes_too_long_ends_its_session() {
+    let mut config = config();
+    config.timers.answer = 1;
+    let heard = Heard::default();
+    let notes = Arc::clone(&heard);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::bind("127.0.0.1:0", config)).unwrap();
+    let address = server.local_addrs().unwrap()[0];
+    runtime.spawn(server.run_async(move |_| Sleepy(Notes(Arc::clone(&notes)), Duration::from_secs(60))));
+    let mut client = Client::new(address);
+    client.send(b"HELO a\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n");
+    assert_eq!(client.reply(), "250 mx.example.org");
+    assert_eq!(client.reply(), "250 2.1.0 OK");
+    assert_eq!(client.rest(), b"421 4.4.2 Timeout, closing\r\n");
+    assert_eq!(*heard.lock().unwrap(), ["closed Expired"]);
+}
+
+#[test]
+fn verdicts_of_process_message() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap();
+    let address = server.local_addrs().unwrap()[0];
+    runtime.spawn(server.run(|_| {
+        process_message(|message| {
+            assert_eq!(message.peer.address.unwrap().ip().to_string(), "127.0.0.1");
+            assert_eq!(
+                (message.mail_from.as_str(), &message.rcpt_tos[..]),
+                ("a@b.example", &["c@d.example".into()][..])
+            );
+            match &message.data[..] {
+                b"error\r\n" => Err("disk full".into()),
+                b"nothing\r\n" => Ok(None),
+                text => Ok(Some(String::from_utf8_lossy(text).into_owned())),
+            }
+        })
+    }));
+    for (text, expected) in [
+        ("nothing", "250 2.0.0 OK"),
+        ("error", "451 4.3.0 Error in processing"),
+        ("250 2.0.0 queued as 4711", "250 2.0.0 queued as 4711"),
+        ("550 no", "550 no"),
+        ("554-5.7.1 no", "554 5.7.1 no"),
+        ("354 go on", "451 4.3.0 Internal error"),
+        ("what", "451 4.3.0 Internal error"),
+        ("421 4.3.2 go away", "421 4.3.2 go away"),
+    ] {
+        let mut client = Client::new(address);
+        client.begin();
+        client.send(format!("{text}\r\n.\r\n").as_bytes());
+        assert_eq!(client.reply().trim_end(), expected);
+        if !expected.starts_with("421") {
+            assert_eq!(client.say("MAIL FROM:<a@b.example>"), "250 2.1.0 OK", "only the transaction ended");
+        }
+    }
+}
+
+#[test]
+fn replies_are_borrowed_from_the_handler() {
+    // A reply's text may be made for the occasion.
+    struct Numbers(String, u32);
+    impl Handler for Numbers {
+        fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> {
+            self.1 += 1;
+            self.0 = format!("Recipient {}", self.1);
+            Answer::Reply(Reply::new(250, &self.0).enhanced(1, 5))
+        }
+        fn text(&mut self, _: &[u8]) -> Flow<'_> {
+            Flow::Continue
+        }
+        fn message(&mut self, _: u16) -> Answer<'_> {
+            Answer::Accept
+        }
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap().read_at_once(3);
+    let address = server.local_addrs().unwrap()[0];
+    runtime.spawn(server.run(|_| Numbers(String::new(), 0)));
+    let mut client = Client::new(address);
+    client.send(b"HELO a\r\nMAIL FROM:<a@b.example>\r\n");
+    client.send(&b"RCPT TO:<c@d.example>\r\n".repeat(200));
+    assert_eq!(client.reply(), "250 mx.example.org");
+    assert_eq!(client.reply(), "250 2.1.0 OK");
+    for number in 1..=200 {
+        assert_eq!(client.reply(), format!("250 2.1.5 Recipient {number}"));
+    }
+}

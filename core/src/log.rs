@@ -1,0 +1,64 @@
+//! The one place that knows loggers. What is said goes to the crate `log` with the feature of that name, and nowhere
+//! without it; secrets are masked here, whether AUTH is offered or not: clients may try it anyway.
+
+/// A command line, its CRLF taken off.
+pub(crate) fn command(line: &[u8]) {
+    #[cfg(feature = "log")]
+    {
+        let (shown, masked) = shown(line);
+        match masked {
+            0 => log::trace!(target: "smtpd", "C: {}", shown.escape_ascii()),
+            _ => log::trace!(target: "smtpd", "C: {} <{masked} octets>", shown.escape_ascii()),
+        }
+    }
+    let _ = line;
+}
+
+/// Octets of text, as the handler gets them.
+pub(crate) fn text(octets: &[u8]) {
+    #[cfg(feature = "log")]
+    log::trace!(target: "smtpd", "C: text {}", octets.escape_ascii());
+    let _ = octets;
+}
+
+/// A reply, line ends included.
+pub(crate) fn reply(octets: &[u8]) {
+    #[cfg(feature = "log")]
+    for line in octets.split_inclusive(|octet| *octet == b'\n') {
+        log::trace!(target: "smtpd", "S: {}", line.strip_suffix(b"\r\n").unwrap_or(line).escape_ascii());
+    }
+    let _ = octets;
+}
+
+/// What may be shown of a line, and how many octets may not: whatever follows AUTH and its mechanism.
+#[cfg(feature = "log")]
+fn shown(line: &[u8]) -> (&[u8], usize) {
+    let is_space = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let mut words = line.split(is_space);
+    if !words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH")) {
+        return (line, 0);
+    }
+    let mechanism = words.next().unwrap_or(b"");
+    let (shown, masked) = line.split_at_checked(mechanism.len().saturating_add(5)).unwrap_or((line, b""));
+    (shown, masked.len())
+}
+
+#[cfg(all(test, feature = "log"))]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn secrets_are_masked() {
+        for (line, expected) in [
+            (&b"AUTH PLAIN c2VjcmV0"[..], (&b"AUTH PLAIN"[..], 9)),
+            (b"auth\tplain\tc2VjcmV0", (b"auth\tplain", 9)),
+            (b"Auth  c2VjcmV0", (b"Auth ", 9)),
+            (b"AUTH LOGIN", (b"AUTH LOGIN", 0)),
+            (b"AUTH", (b"AUTH", 0)),
+            (b"AUTHOR a b", (b"AUTHOR a b", 0)),
+            (b"MAIL FROM:<a@b>", (b"MAIL FROM:<a@b>", 0)),
+        ] {
+            assert_eq!(shown(line), expected, "{}", line.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The mails that each client sends.
+
+pub(crate) const FROM: &str = "sender@client.example";
+
+#[derive(Clone)]
+pub(crate) struct Mail {
+    pub(crate) name: &'static str,
+    pub(crate) to: Vec<String>,
+    /// As the server has to get it, with CRLF.
+    pub(crate) text: Vec<u8>,
+}
+
+pub(crate) fn all() -> Vec<Mail> {
+    let one = || vec!["one@example.org".to_owned()];
+    let head = "From: sender@client.example\r\nTo: one@example.org\r\nSubject: test\r\n\r\n";
+    let mail = |name, to, body: &[u8]| Mail { name, to, text: [head.as_bytes(), body].concat() };
+    vec![
+        mail("one_mail", one(), b"Hello.\r\n"),
+        mail("two_recipients", vec!["one@example.org".into(), "two@example.org".into()], b"Hello, both.\r\n"),
+        mail(
+            "dots",
+            one(),
+            // A dot alone at the very end would be taken for the end of the text by swaks.
+            b".\r\n..\r\n...\r\n.hidden\r\n..doubled\r\nin . the . middle\r\n\r\n.\r\n\r\nend.\r\n.end\r\n",
+        ),
+        mail("eight_bit", one(), "Grüße aus Zürich, \u{1F4EC}, and \u{1}\u{7f} too\r\n".as_bytes()),
+        mail("long_lines", one(), &[&b"x".repeat(998)[..], b"\r\n", &b".".repeat(998), b"\r\n"].concat()),
+        mail("ten_megabytes", one(), &lines(10 * 1_024 * 1_024)),
+    ]
+}
+
+/// Lines of all lengths from 0 to 79, some of which begin with a dot.
+fn lines(octets: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(octets + 100);
+    let mut length = 0;
+    while text.len() < octets {
+        length = (length + 7) % 80;
+        text.extend((0..length).map(|at| if at == 0 && length % 3 == 0 { b'.' } else { b'a' + (at % 26) as u8 }));
+        text.extend_from_slice(b"\r\n");
+    }
+    text
+}

@@ -1,0 +1,39 @@
+//! The handlers that are ready to use, and the methods that every handler has.
+
+use core::hint::black_box;
+
+use smtpd_core::handlers::debugging::{print, write_ip};
+use smtpd_core::handlers::{Message, Recipients};
+use smtpd_core::server::{Answer, Flow, Handler, Peer, Rcpt};
+
+type ProcessMessage = fn(Peer, &[u8], Recipients<'_>, &[u8]) -> Answer<'static>;
+type Small = Message<ProcessMessage, 128, 512, 4096>;
+
+pub fn all() {
+    entries![print as (_, _, _), write_ip as (_, _), Small::new as (_), Recipients::next as (_)];
+    methods_of::<Small>();
+    methods_of::<Least>();
+    methods_of::<&mut dyn Handler>();
+}
+
+/// Gives away all that `H` does as a handler.
+fn methods_of<H: Handler>() {
+    black_box(black_box(core::ptr::null_mut::<H>()) as *mut dyn Handler);
+}
+
+/// The methods that a handler need not write.
+struct Least;
+
+impl Handler for Least {
+    fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> {
+        Answer::Later
+    }
+
+    fn text(&mut self, _: &[u8]) -> Flow<'_> {
+        Flow::Continue
+    }
+
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        Answer::Later
+    }
+}
