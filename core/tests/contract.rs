@@ -306,8 +306,14 @@ fn storage_on_demand_is_given_back() {
     assert_eq!(idle(&talk), 2);
     talk.say("EHLO c.ex");
     assert_eq!(idle(&talk), 1, "a cut line");
-    talk.say("ample\r\nMAIL FROM:<a@b.example>\r\n");
+    talk.say("ample\r\n");
     assert_eq!(idle(&talk), 2);
+    // A line that lies whole in the input is read there, and not kept while its question is open.
+    talk.handler.rule = Box::new(|_| Verdict::Never);
+    talk.say("MAIL FROM:<a@b.example>\r\n");
+    assert_eq!((idle(&talk), talk.session.open()), (2, 1));
+    talk.handler.rule = Box::new(|_| Verdict::Yes);
+    talk.say("");
     talk.say("RCPT TO:<c@d.example>\r\nDA");
     talk.say("TA\r\nText");
     assert_eq!(idle(&talk), 2, "nothing is kept of the line within the text");

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use common::built;
 use one_leg::OneLeg;
+use proptest::prelude::*;
 use smtpd_core::client;
 use smtpd_core::relay::{Leg, Need, Relay};
 use smtpd_core::server::{
@@ -291,4 +292,34 @@ fn what_is_not_asked_for_or_not_smtp_breaks_the_client() {
     let mut client = client::Session::new();
     assert_eq!(client.mail(b"a@b>\r\nRSET", b""), Err(client::Error::Octets));
     assert_eq!(client.text(b"early"), 0);
+}
+
+fn conversation() -> impl Strategy<Value = String> {
+    // Bare CR and LF are repaired on the way out, so there are none.
+    let text = "([a-z.]{0,6}\r\n){0,5}";
+    let piece = prop_oneof![
+        2 => prop_oneof![Just("a"), Just("no")].prop_map(|name| format!("MAIL FROM:<{name}@a.example> SIZE=9\r\n")),
+        5 => prop_oneof![Just("b"), Just("no"), Just("\"q q\"")].prop_map(|name| format!("RCPT TO:<{name}@b.example>\r\n")),
+        2 => prop_oneof![Just("RSET\r\n"), Just("NOOP\r\n"), Just("EHLO b.example\r\n"), Just("XYZZY\r\n")].prop_map(String::from),
+        2 => text.prop_map(|text| format!("DATA\r\n{text}.\r\n")),
+    ];
+    proptest::collection::vec(piece, 0..20).prop_map(|pieces| format!("EHLO a.example\r\n{}QUIT\r\n", pieces.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_relay_says_what_the_server_behind_it_would_have_said(octets in conversation(), cut in 1_usize..200) {
+        let mut config = Config::new("mx.example.org");
+        config.limits.errors = 0;
+        let mut direct = End::new(&config, Notes::default());
+        direct.input.extend_from_slice(octets.as_bytes());
+        let said = String::from_utf8(direct.turn(usize::MAX)).unwrap();
+        for cut in [cut, 1, 100_000] {
+            let relayed = relayed(octets.as_bytes(), cut, &config, &config);
+            prop_assert_eq!(&relayed.0, &said, "cut {}", cut);
+            prop_assert_eq!(&relayed.1, &direct.handler.heard, "cut {}", cut);
+        }
+    }
 }

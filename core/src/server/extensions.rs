@@ -61,7 +61,7 @@ impl Extensions {
     /// The extension that `keyword` names, in any letter case; none if it is not known here.
     #[must_use]
     pub fn from_keyword(keyword: &[u8]) -> Self {
-        let known = |name: &&str| name.as_bytes().eq_ignore_ascii_case(keyword);
+        let known = |name: &&str| crate::wire::same(name.as_bytes(), keyword);
         match Self::KEYWORDS.iter().position(known) {
             Some(bit) => Self(1_u32.wrapping_shl(bit as u32)),
             None => Self::NONE,

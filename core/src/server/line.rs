@@ -57,7 +57,6 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
     }
     let last = match kept {
         Kept::Excess { cr: true } => b'\r',
-        Kept::Excess { cr: false } => 0,
         _ => store.octets().last().copied().unwrap_or(0),
     };
     let end = end_of_line(last, input);

@@ -99,27 +99,27 @@ impl Order {
     ///
     /// # Errors
     /// The reply that refuses it: 503, 502 if it is switched off, 500 where the protocol has no such command.
-    pub fn admit<'c>(&self, verb: Verb, config: &Config<'c>) -> Result<(), Reply<'c>> {
+    pub fn admit<'c>(&self, verb: Verb, config: &Config<'c>) -> Result<(), &'c Reply<'c>> {
         use State::{Ready, Start, Transaction};
         let texts = config.texts;
         if self.state == State::Refused && verb != Verb::Quit {
-            return Err(texts.refused);
+            return Err(&texts.refused);
         }
         if !config.commands.contains(verb) {
-            return Err(texts.not_implemented);
+            return Err(&texts.not_implemented);
         }
         match (verb, self.state) {
-            (Verb::Helo | Verb::Ehlo, _) if config.lmtp => Err(texts.unrecognized),
-            (Verb::Lhlo, _) if !config.lmtp => Err(texts.unrecognized),
-            (Verb::Mail | Verb::Rcpt | Verb::Data, Start) if config.need_hello => Err(texts.need_hello),
-            (Verb::Mail, Transaction) => Err(texts.nested_mail),
-            (Verb::Rcpt | Verb::Data, Start | Ready) => Err(texts.need_mail),
-            (Verb::Data, Transaction) if self.recipients == 0 => Err(texts.need_rcpt),
+            (Verb::Helo | Verb::Ehlo, _) if config.lmtp => Err(&texts.unrecognized),
+            (Verb::Lhlo, _) if !config.lmtp => Err(&texts.unrecognized),
+            (Verb::Mail | Verb::Rcpt | Verb::Data, Start) if config.need_hello => Err(&texts.need_hello),
+            (Verb::Mail, Transaction) => Err(&texts.nested_mail),
+            (Verb::Rcpt | Verb::Data, Start | Ready) => Err(&texts.need_mail),
+            (Verb::Data, Transaction) if self.recipients == 0 => Err(&texts.need_rcpt),
             (Verb::StartTls, _) if !config.extensions.contains(super::Extensions::STARTTLS) => {
-                Err(texts.not_implemented)
+                Err(&texts.not_implemented)
             }
-            (Verb::StartTls, Start) => Err(texts.need_hello),
-            (Verb::StartTls, Transaction) => Err(texts.in_transaction),
+            (Verb::StartTls, Start) => Err(&texts.need_hello),
+            (Verb::StartTls, Transaction) => Err(&texts.in_transaction),
             _ => Ok(()),
         }
     }

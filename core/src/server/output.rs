@@ -4,7 +4,7 @@ use heapless::vec::VecView;
 
 use super::{Config, Extensions};
 use crate::store::Store;
-use crate::wire::{MAX_REPLY, Reply};
+use crate::wire::{MAX_REPLY, Reply, put};
 
 /// Octets to send. They are never moved: `sent` counts what is gone, and the storage starts anew when all is.
 #[derive(Debug)]
@@ -42,41 +42,42 @@ impl<O: Store> Output<O> {
         self.sent = 0;
     }
 
+    #[inline(never)]
     pub(crate) fn reply(&mut self, reply: &Reply<'_>, config: &Config<'_>) {
         reply.write(self.store.view(), sends_enhanced(config));
     }
 
     /// A line that was written before, such as a refusal that waited for the end of its text.
     pub(crate) fn octets_of_reply(&mut self, octets: &[u8]) {
-        let _ = self.store.view().extend_from_slice(octets);
+        put(self.store.view(), octets);
     }
 
     /// `220 host text`, or the first line of the answer to HELO and EHLO: `250 host`, `250-host text`.
     pub(crate) fn greeting(&mut self, code: &[u8; 3], is_last: bool, host: &str, text: &[u8]) {
         let out = self.store.view();
-        let _ = out.extend_from_slice(code);
-        let _ = out.push(if is_last { b' ' } else { b'-' });
+        put(out, code);
+        put(out, if is_last { b" " } else { b"-" });
         printable(host.as_bytes(), 255, out);
         if !text.is_empty() {
-            let _ = out.push(b' ');
+            put(out, b" ");
         }
         // The text is for people and may be cut.
         printable(text, 200, out);
-        let _ = out.extend_from_slice(b"\r\n");
+        put(out, b"\r\n");
     }
 
     /// A line of EHLO's answer: `250-SIZE 1000`.
     pub(crate) fn keyword(&mut self, extension: Extensions, is_last: bool, config: &Config<'_>) {
         let out = self.store.view();
-        let _ = out.extend_from_slice(if is_last { b"250 " } else { b"250-" });
-        let _ = out.extend_from_slice(extension.keyword().as_bytes());
+        put(out, if is_last { b"250 " } else { b"250-" });
+        put(out, extension.keyword().as_bytes());
         if extension == Extensions::SIZE {
             // 0 says that there is no limit (RFC 1870 §4).
-            let _ = out.push(b' ');
+            put(out, b" ");
             let (digits, len) = decimal(config.limits.size);
-            let _ = out.extend_from_slice(digits.get(len..).unwrap_or(b""));
+            put(out, digits.get(len..).unwrap_or(b""));
         }
-        let _ = out.extend_from_slice(b"\r\n");
+        put(out, b"\r\n");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::event::Body;
 use super::{Config, Extensions};
-use crate::wire::{Params, Reply, number};
+use crate::wire::{Params, Reply, number, same};
 
 /// Size and body of MAIL.
 ///
@@ -12,21 +12,21 @@ pub(crate) fn of_mail<'c>(
     params: Params<'_>,
     config: &Config<'c>,
     offered: Extensions,
-) -> Result<(Option<u32>, Option<Body>), Reply<'c>> {
+) -> Result<(Option<u32>, Option<Body>), &'c Reply<'c>> {
     let texts = config.texts;
     let (mut size, mut body) = (None, None);
     for param in params.iter() {
         if param.is("SIZE") && offered.contains(Extensions::SIZE) {
-            size = Some(param.value.and_then(number).ok_or(texts.argument)?);
+            size = Some(param.value.and_then(number).ok_or(&texts.argument)?);
         } else if param.is("BODY") && offered.contains(Extensions::EIGHTBITMIME) {
-            body = Some(param.value.and_then(body_type).ok_or(texts.argument)?);
+            body = Some(param.value.and_then(body_type).ok_or(&texts.argument)?);
         } else {
-            return Err(texts.parameter);
+            return Err(&texts.parameter);
         }
     }
     let limit = config.limits.size;
     if limit > 0 && size.is_some_and(|size| size > limit) {
-        return Err(texts.size);
+        return Err(&texts.size);
     }
     Ok((size, body))
 }
@@ -35,14 +35,14 @@ pub(crate) fn of_mail<'c>(
 ///
 /// # Errors
 /// 555 for any.
-pub(crate) fn of_rcpt<'c>(params: Params<'_>, config: &Config<'c>) -> Result<(), Reply<'c>> {
-    if params.is_empty() { Ok(()) } else { Err(config.texts.parameter) }
+pub(crate) fn of_rcpt<'c>(params: Params<'_>, config: &Config<'c>) -> Result<(), &'c Reply<'c>> {
+    if params.is_empty() { Ok(()) } else { Err(&config.texts.parameter) }
 }
 
 fn body_type(value: &[u8]) -> Option<Body> {
-    if value.eq_ignore_ascii_case(b"7BIT") {
+    if same(value, b"7BIT") {
         Some(Body::SevenBit)
-    } else if value.eq_ignore_ascii_case(b"8BITMIME") {
+    } else if same(value, b"8BITMIME") {
         Some(Body::EightBitMime)
     } else {
         None

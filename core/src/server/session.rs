@@ -116,8 +116,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     /// Takes what it can off `input` and says what came of it; `room` is how many octets of text can be taken now.
     pub fn poll<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8], room: usize) -> Event<'s> {
         if self.order.state == State::Text {
-            // Without room for a reply, a 421 that closes inside the text would be lost.
-            return if self.can_answer() { self.receive(input, room) } else { Event::Idle };
+            return self.receive(input, room);
         }
         if !self.produce() {
             return Event::Idle;
@@ -459,9 +458,9 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         };
         let verdict = match found {
             Some((line, _)) => judge(line, order, config, *offered, *peer, is_behind),
-            None => Err(config.texts.line_too_long),
+            None => Err(&config.texts.line_too_long),
         };
-        let verdict = if order.may_command(config.limits.commands) { verdict } else { Err(config.texts.limit) };
+        let verdict = if order.may_command(config.limits.commands) { verdict } else { Err(&config.texts.limit) };
         if is_behind && verdict.is_err() {
             return Event::Idle;
         }
@@ -480,10 +479,10 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 // 4yz is a limit, not a mistake of the client's.
                 let is_error = reply.code() >= 500;
                 if reply.code() != 421 && (!is_error || order.count_error(config.limits.errors)) {
-                    output.reply(&reply, config);
+                    output.reply(reply, config);
                 } else {
-                    let reply = if is_error { config.texts.limit } else { reply };
-                    output.reply(&reply, config);
+                    let reply = if is_error { &config.texts.limit } else { reply };
+                    output.reply(reply, config);
                     close(order, Ending::Limit);
                 }
                 Event::Handled
@@ -517,7 +516,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 if is_transaction { Event::Reset } else { Event::Handled }
             }
             Ok(Asked::Say(reply)) => {
-                output.reply(&reply, config);
+                output.reply(reply, config);
                 Event::Handled
             }
             Ok(Asked::Quit) => {
@@ -545,7 +544,7 @@ enum Asked<'c, 's> {
     Data,
     Rset,
     Verify(Verify<'s>),
-    Say(Reply<'c>),
+    Say(&'c Reply<'c>),
     Quit,
     StartTls,
 }
@@ -558,40 +557,40 @@ fn judge<'c, 's>(
     offered: Extensions,
     peer: Peer,
     is_behind: bool,
-) -> Result<Asked<'c, 's>, Reply<'c>> {
+) -> Result<Asked<'c, 's>, &'c Reply<'c>> {
     let texts = config.texts;
     let (verb, argument) = split(line).map_err(|unfit| match unfit {
-        Unfit::Control => texts.control,
-        Unfit::NotAscii => texts.not_ascii,
+        Unfit::Control => &texts.control,
+        Unfit::NotAscii => &texts.not_ascii,
     })?;
     let Some(verb) = verb else {
         // A browser that was sent here may carry SMTP in the body of its request: it gets no second line.
         let is_http = line.split_last_chunk::<8>().is_some_and(|(_, tail)| tail.starts_with(b"HTTP/1."));
-        return Err(if is_http { texts.foreign } else { texts.unrecognized });
+        return Err(if is_http { &texts.foreign } else { &texts.unrecognized });
     };
     if !is_behind {
         order.admit(verb, config)?;
     } else if verb != Verb::Rcpt {
-        return Err(texts.need_rcpt);
+        return Err(&texts.need_rcpt);
     }
     let command = Command::parse(verb, argument).map_err(|malformed| match malformed {
-        Malformed::Argument => texts.argument,
-        Malformed::Sender => texts.sender,
-        Malformed::Recipient => texts.recipient,
+        Malformed::Argument => &texts.argument,
+        Malformed::Sender => &texts.sender,
+        Malformed::Recipient => &texts.recipient,
     })?;
     Ok(match command {
         Command::Hello { name, extended } => Asked::Hello(Hello { name, extended }),
         Command::Mail { path, params } => {
             let (size, body) = parameters::of_mail(params, config, offered)?;
             if !order.may_begin(config.limits.transactions) {
-                return Err(texts.limit);
+                return Err(&texts.limit);
             }
             Asked::Mail(Mail { reverse_path: path, size, body, params })
         }
         Command::Rcpt { path, params } => {
             parameters::of_rcpt(params, config)?;
             if !order.has_room(config.limits.recipients) {
-                return Err(texts.recipients);
+                return Err(&texts.recipients);
             }
             Asked::Rcpt(Rcpt { forward_path: path, params })
         }
@@ -599,11 +598,11 @@ fn judge<'c, 's>(
         Command::Rset => Asked::Rset,
         Command::Verify { string, expand } => Asked::Verify(Verify { string, expand }),
         #[cfg(feature = "expn-help")]
-        Command::Help => Asked::Say(texts.help),
-        Command::Noop => Asked::Say(texts.ok),
+        Command::Help => Asked::Say(&texts.help),
+        Command::Noop => Asked::Say(&texts.ok),
         Command::Quit => Asked::Quit,
         // RFC 3207 §4.2: not offered within TLS.
-        Command::StartTls if peer.tls => return Err(texts.not_implemented),
+        Command::StartTls if peer.tls => return Err(&texts.not_implemented),
         Command::StartTls => Asked::StartTls,
     })
 }

@@ -182,41 +182,28 @@ fn keyed(argument: &[u8], key: [u8; 4]) -> Option<&[u8]> {
 }
 
 fn verb(word: &[u8]) -> Option<Verb> {
-    const HELO: u32 = upper(*b"HELO");
-    const EHLO: u32 = upper(*b"EHLO");
-    const LHLO: u32 = upper(*b"LHLO");
-    const MAIL: u32 = upper(*b"MAIL");
-    const RCPT: u32 = upper(*b"RCPT");
-    const DATA: u32 = upper(*b"DATA");
-    const RSET: u32 = upper(*b"RSET");
-    const VRFY: u32 = upper(*b"VRFY");
-    #[cfg(feature = "expn-help")]
-    const EXPN: u32 = upper(*b"EXPN");
-    #[cfg(feature = "expn-help")]
-    const HELP: u32 = upper(*b"HELP");
-    const NOOP: u32 = upper(*b"NOOP");
-    const QUIT: u32 = upper(*b"QUIT");
+    const VERBS: &[([u8; 4], Verb)] = &[
+        (*b"HELO", Verb::Helo),
+        (*b"EHLO", Verb::Ehlo),
+        (*b"LHLO", Verb::Lhlo),
+        (*b"MAIL", Verb::Mail),
+        (*b"RCPT", Verb::Rcpt),
+        (*b"DATA", Verb::Data),
+        (*b"RSET", Verb::Rset),
+        (*b"VRFY", Verb::Vrfy),
+        #[cfg(feature = "expn-help")]
+        (*b"EXPN", Verb::Expn),
+        #[cfg(feature = "expn-help")]
+        (*b"HELP", Verb::Help),
+        (*b"NOOP", Verb::Noop),
+        (*b"QUIT", Verb::Quit),
+    ];
     let (first, rest) = word.split_first_chunk::<4>()?;
     if !rest.is_empty() {
-        return word.eq_ignore_ascii_case(b"STARTTLS").then_some(Verb::StartTls);
+        return super::same(word, b"STARTTLS").then_some(Verb::StartTls);
     }
-    Some(match upper(*first) {
-        HELO => Verb::Helo,
-        EHLO => Verb::Ehlo,
-        LHLO => Verb::Lhlo,
-        MAIL => Verb::Mail,
-        RCPT => Verb::Rcpt,
-        DATA => Verb::Data,
-        RSET => Verb::Rset,
-        VRFY => Verb::Vrfy,
-        #[cfg(feature = "expn-help")]
-        EXPN => Verb::Expn,
-        #[cfg(feature = "expn-help")]
-        HELP => Verb::Help,
-        NOOP => Verb::Noop,
-        QUIT => Verb::Quit,
-        _ => return None,
-    })
+    let first = upper(*first);
+    VERBS.iter().find(|(name, _)| upper(*name) == first).map(|(_, verb)| *verb)
 }
 
 /// Four octets in upper case. Only letters become letters by the missing bit, and only ASCII's: a Kelvin sign

@@ -30,7 +30,7 @@ impl<'l> Params<'l> {
         let params = Self(octets);
         let mut rest = params.iter();
         while let Some(param) = rest.next() {
-            let is_twice = rest.clone().any(|other| other.keyword.eq_ignore_ascii_case(param.keyword));
+            let is_twice = rest.clone().any(|other| same(other.keyword, param.keyword));
             if !is_keyword(param.keyword) || !param.value.is_none_or(is_value) || is_twice {
                 return None;
             }
@@ -81,8 +81,8 @@ impl<'l> Iterator for ParamsIter<'l> {
 impl Param<'_> {
     /// Whether the keyword is this one, in any letter case.
     #[must_use]
-    pub const fn is(&self, keyword: &str) -> bool {
-        self.keyword.eq_ignore_ascii_case(keyword.as_bytes())
+    pub fn is(&self, keyword: &str) -> bool {
+        same(self.keyword, keyword.as_bytes())
     }
 }
 
@@ -100,6 +100,12 @@ pub fn number(octets: &[u8]) -> Option<u32> {
         number = number.saturating_mul(10).saturating_add(u32::from(octet.wrapping_sub(b'0')));
     }
     Some(number)
+}
+
+/// Equal in any letter case.
+#[inline(never)]
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 /// esmtp-keyword.

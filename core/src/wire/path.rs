@@ -94,7 +94,7 @@ impl<'l> ForwardPath<'l> {
     pub fn parse(octets: &'l [u8]) -> Result<(Self, &'l [u8]), BadPath> {
         const POSTMASTER: &[u8] = b"<Postmaster>";
         if let Some((word, rest)) = octets.split_at_checked(POSTMASTER.len())
-            && word.eq_ignore_ascii_case(POSTMASTER)
+            && super::same(word, POSTMASTER)
             && let [_, word @ .., _] = word
         {
             return Ok((Self::Postmaster(word), rest));
@@ -129,7 +129,7 @@ pub fn is_address_literal(octets: &[u8]) -> bool {
     }
     let Some(colon) = inner.iter().position(|octet| *octet == b':') else { return is_ipv4(inner) };
     let Some((tag, [_, content @ ..])) = inner.split_at_checked(colon) else { return false };
-    if tag.eq_ignore_ascii_case(b"IPv6") {
+    if super::same(tag, b"IPv6") {
         return is_ipv6(content);
     }
     let is_tag = tag.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-');

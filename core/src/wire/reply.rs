@@ -111,9 +111,9 @@ impl<'h> Reply<'h> {
     pub fn write(&self, out: &mut VecView<u8>, enhanced: bool) {
         let mut head = Head::new(self, enhanced);
         if self.plain {
-            let _ = out.extend_from_slice(head.octets());
-            let _ = out.extend_from_slice(self.text);
-            let _ = out.extend_from_slice(b"\r\n");
+            put(out, head.octets());
+            put(out, self.text);
+            put(out, b"\r\n");
             return;
         }
         let mut left = MAX_REPLY;
@@ -129,16 +129,22 @@ impl<'h> Reply<'h> {
             // The last line is the one after which nothing follows or nothing fits.
             let is_last = left <= frame || lines.peek().is_none();
             head.set_last(is_last);
-            let _ = out.extend_from_slice(head.octets());
+            put(out, head.octets());
             for octet in text {
                 let _ = out.push(if is_printable(*octet) { *octet } else { b'?' });
             }
-            let _ = out.extend_from_slice(b"\r\n");
+            put(out, b"\r\n");
             if is_last {
                 return;
             }
         }
     }
+}
+
+/// Adds what fits whole.
+#[inline(never)]
+pub(crate) fn put(out: &mut VecView<u8>, octets: &[u8]) {
+    let _ = out.extend_from_slice(octets);
 }
 
 /// What stands before the text on each line: `250-2.1.5 `.

@@ -89,17 +89,13 @@ impl ReplyReader {
         self.len = 0;
         // The text moves over the code: at most one line of octets.
         let head = line.len().min(4);
-        let from = begin.saturating_add(head);
-        let mut kept = buffer.len().saturating_sub(head);
-        buffer.copy_within(from.., begin);
+        remove(buffer, begin, head);
         if begin > 0 {
             // An enhanced code stands on every line (RFC 2034 §4); one of them is enough.
-            let line = buffer.get(begin..kept).unwrap_or(b"");
+            let line = buffer.get(begin..).unwrap_or(b"");
             let skip = line.len().saturating_sub(split_enhanced(code, line).1.len());
-            buffer.copy_within(begin.saturating_add(skip)..kept, begin);
-            kept = kept.saturating_sub(skip);
+            remove(buffer, begin, skip);
         }
-        buffer.truncate(kept);
         if is_last {
             return ReplyProgress::Complete(code);
         }
@@ -108,6 +104,17 @@ impl ReplyReader {
         let _ = buffer.push(b'\n');
         self.start = buffer.len();
         ReplyProgress::Line(begin)
+    }
+}
+
+/// Takes `count` octets at `at` out of the buffer.
+fn remove(buffer: &mut VecView<u8>, at: usize, count: usize) {
+    if let Some(tail) = buffer.get_mut(at..)
+        && count <= tail.len()
+    {
+        tail.copy_within(count.., 0);
+        let kept = buffer.len().saturating_sub(count);
+        buffer.truncate(kept);
     }
 }
 

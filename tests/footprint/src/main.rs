@@ -1,22 +1,25 @@
-//! Links every public function of smtpd-core, so that it can be measured. Never run.
+//! Links smtpd-core, so that it can be measured and that panics can be looked for. Never run.
 //!
-//! No function is called here: each is given away by [`entries`] instead, to callers of whom the compiler knows nothing.
-//! So it has to be there whole, for any argument, and nothing but its address is added to what is measured. The server's
-//! handler is a `dyn Handler`, so just as unknown.
+//! What the server costs is measured by [`calls`]: firmware that calls every public entry. That nothing can panic is
+//! proved by tables instead: no function is called, each is given away by [`entries`] to callers of whom the compiler
+//! knows nothing, so it has to be there whole, for any argument, even where it is inlined as well. The server's handler
+//! is a `dyn Handler` then, so just as unknown. The client, the relay and the handlers are in tables always.
 #![no_std]
 #![no_main]
 
-#[cfg(feature = "minimal")]
+#[cfg(any(feature = "tables", feature = "everything"))]
 #[macro_use]
 mod entries;
 
+#[cfg(all(feature = "minimal", not(feature = "tables")))]
+mod calls;
 #[cfg(feature = "everything")]
 mod clients;
 #[cfg(feature = "everything")]
 mod handlers;
-#[cfg(feature = "minimal")]
+#[cfg(feature = "tables")]
 mod server;
-#[cfg(feature = "minimal")]
+#[cfg(feature = "tables")]
 mod wire;
 
 use core::hint::black_box;
@@ -27,7 +30,9 @@ use core::panic::PanicInfo;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".harness.start")]
 extern "C" fn _start() -> ! {
-    #[cfg(feature = "minimal")]
+    #[cfg(all(feature = "minimal", not(feature = "tables")))]
+    calls::all();
+    #[cfg(feature = "tables")]
     {
         wire::all();
         server::all();
