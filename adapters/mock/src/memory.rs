@@ -43,7 +43,7 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
     /// Steps until nothing moves; what it said.
     ///
     /// # Panics
-    /// When the session spins: steps move nothing and go on saying that they do.
+    /// When the session spins: steps move nothing and go on saying that they do. When it goes on after its end.
     pub fn turn(&mut self) -> Vec<u8> {
         let mut said = Vec::new();
         let mut still = 0;
@@ -73,6 +73,7 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
             match progress {
                 Progress::Closed => {
                     self.is_closed = true;
+                    self.stay_closed();
                     break;
                 }
                 Progress::Read if !moved => break,
@@ -82,6 +83,15 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
         }
         self.has_spoken |= !said.is_empty();
         said
+    }
+
+    /// A session that is over stays so: further steps say it again, and its handler hears nothing more.
+    fn stay_closed(&mut self) {
+        for _ in 0..2 {
+            let progress = step(&mut self.session, &mut &b"NOOP\r\n"[..], &mut self.handler, Waker::noop());
+            assert_eq!(progress, Progress::Closed, "the session was over");
+            assert!(self.session.output().is_empty(), "the session was over");
+        }
     }
 
     /// Whether the session is over.
