@@ -363,36 +363,30 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             if !self.output.has_room() {
                 return false;
             }
-            let is_last = match &mut self.due {
-                Due::Nothing => true,
+            let (reply, is_last) = match &mut self.due {
+                Due::Nothing => return true,
                 Due::Keywords(left) => {
                     if let Some(extension) = left.take_first() {
                         self.output.keyword(extension, left.is_empty(), config);
                     }
-                    left.is_empty()
+                    (None, left.is_empty())
                 }
                 // An error each, as they are for a client whose RCPT came behind the answer to MAIL.
                 Due::NeedMail(_) if !self.order.count_error(config.limits.errors) => {
-                    self.output.reply(&config.texts.limit, config);
                     self.order.close(Ending::Limit);
-                    true
+                    (Some(&config.texts.limit), true)
                 }
-                Due::NeedMail(left) => {
-                    self.output.reply(&config.texts.need_mail, config);
-                    count_down(left)
+                Due::NeedMail(left) => (Some(&config.texts.need_mail), count_down(left)),
+                Due::Refusal(Fate::TooBig, left) => (Some(&config.texts.size), count_down(left)),
+                Due::Refusal(_, left) => {
+                    self.output.octets_of_reply(self.line.octets());
+                    (None, count_down(left))
                 }
-                Due::Refusal(fate, left) => {
-                    match fate {
-                        Fate::TooBig => self.output.reply(&config.texts.size, config),
-                        _ => self.output.octets_of_reply(self.line.octets()),
-                    }
-                    count_down(left)
-                }
-                Due::Fault => {
-                    self.output.reply(&config.texts.fault, config);
-                    true
-                }
+                Due::Fault => (Some(&config.texts.fault), true),
             };
+            if let Some(reply) = reply {
+                self.output.reply(reply, config);
+            }
             if is_last {
                 self.due = Due::Nothing;
                 if self.kept == Kept::Refusal {
@@ -448,7 +442,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             order.close(Ending::Limit);
             return Event::Handled;
         }
-        let capacity = line.octets().len().saturating_add(line.room());
+        let capacity = line.octets().len().wrapping_add(line.room());
         let limit = match usize::from(config.limits.line) {
             0 => capacity,
             limit => limit.min(capacity),
@@ -460,7 +454,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 *kept = Kept::Start;
                 (None, None)
             }
-            Line::Found { line, rest } => (Some(line), rest),
+            Line::Found { line, rest } => (Some(line.strip_suffix(b"\r\n").unwrap_or(line)), rest),
         };
         let verdict = match line {
             _ if !order.may_command(config.limits.commands) => Err(&config.texts.limit),

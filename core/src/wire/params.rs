@@ -103,7 +103,7 @@ pub fn number(octets: &[u8]) -> Option<u32> {
 }
 
 /// Equal in any letter case.
-#[inline(never)]
+#[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     one.eq_ignore_ascii_case(other)
 }
