@@ -118,8 +118,9 @@ fn end_of_line(last: u8, input: &[u8]) -> Option<usize> {
 }
 
 fn line_feed(octets: &[u8]) -> Option<usize> {
-    #[cfg(feature = "memchr")]
+    // On a device memchr has no vectors, and would only take flash.
+    #[cfg(all(feature = "memchr", not(target_os = "none")))]
     return memchr::memchr(b'\n', octets);
-    #[cfg(not(feature = "memchr"))]
+    #[cfg(not(all(feature = "memchr", not(target_os = "none"))))]
     octets.iter().position(|octet| *octet == b'\n')
 }

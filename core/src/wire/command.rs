@@ -115,13 +115,8 @@ pub fn split(line: &[u8]) -> Result<(Option<Verb>, &[u8]), Unfit> {
         line = rest;
     }
     screen(line)?;
-    let (word, mut argument) = match line.iter().position(|octet| *octet == b' ') {
-        Some(at) => line.split_at_checked(at).unwrap_or((line, b"")),
-        None => (line, &b""[..]),
-    };
-    while let [b' ', rest @ ..] = argument {
-        argument = rest;
-    }
+    let (word, mut argument) = super::cut(line, b' ');
+    super::skip_spaces(&mut argument);
     Ok((verb(word), argument))
 }
 

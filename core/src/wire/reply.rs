@@ -137,8 +137,7 @@ impl<'h> Reply<'h> {
 
 /// A line without its end, and what stands behind it.
 fn first_line(text: &[u8]) -> (&[u8], Option<&[u8]>) {
-    let end = text.iter().position(|octet| *octet == b'\n');
-    let (line, behind) = end.and_then(|end| text.split_at_checked(end)).unwrap_or((text, b""));
+    let (line, behind) = super::cut(text, b'\n');
     (line.strip_suffix(b"\r").unwrap_or(line), behind.get(1..))
 }
 
