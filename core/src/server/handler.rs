@@ -46,10 +46,8 @@ pub trait Handler {
 
     /// VRFY, and EXPN, which is not implemented unless a handler does.
     fn verify(&mut self, verify: Verify<'_>) -> Answer<'_> {
-        if verify.expand {
-            return Answer::Reply(Reply::new(502, "EXPN not implemented").enhanced(5, 1));
-        }
-        Answer::Accept
+        const NO_EXPN: Reply<'static> = Reply::new(502, "EXPN not implemented").enhanced(5, 1);
+        if verify.expand { Answer::Reply(NO_EXPN) } else { Answer::Accept }
     }
 
     /// The transaction ended without a message.

@@ -24,7 +24,7 @@ pub(crate) enum Kept {
 
 /// A line as it was found.
 pub(crate) enum Line<'s, 'i> {
-    /// A line without its CRLF. `rest`: the input behind it, if it lies in the input.
+    /// A line with its CRLF. `rest`: the input behind it, if it lies in the input.
     Found {
         /// The line.
         line: &'s [u8],
@@ -51,7 +51,7 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
         *kept = Kept::Start;
     }
     match kept {
-        Kept::Whole => return found(store.octets(), None),
+        Kept::Whole => return Line::Found { line: store.octets(), rest: None },
         Kept::TooLong => return Line::TooLong,
         _ => {}
     }
@@ -71,7 +71,7 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
         return Line::Starved;
     }
     let before = store.octets().len();
-    let is_too_long = before.saturating_add(taken.len()) > limit;
+    let is_too_long = before.wrapping_add(taken.len()) > limit;
     match (end, is_too_long) {
         (Some(_), true) => {
             *kept = Kept::TooLong;
@@ -79,7 +79,7 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
             store.release();
             Line::TooLong
         }
-        (Some(_), false) if before == 0 => found(taken, Some(rest)),
+        (Some(_), false) if before == 0 => Line::Found { line: taken, rest: Some(rest) },
         (None, true) => {
             *kept = Kept::Excess { cr: taken.last() == Some(&b'\r') };
             *input = rest;
@@ -95,25 +95,21 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
                 return Line::Starved;
             }
             *kept = Kept::Whole;
-            found(store.octets(), None)
+            Line::Found { line: store.octets(), rest: None }
         }
     }
-}
-
-fn found<'s, 'i>(line: &'s [u8], rest: Option<&'i [u8]>) -> Line<'s, 'i> {
-    Line::Found { line: line.strip_suffix(b"\r\n").unwrap_or(line), rest }
 }
 
 /// Where the first line ends: the index behind its LF. `last` is the octet before the input.
 fn end_of_line(last: u8, input: &[u8]) -> Option<usize> {
     let mut from = 0_usize;
     loop {
-        let at = from.saturating_add(line_feed(input.get(from..)?)?);
+        let at = from.wrapping_add(line_feed(input.get(from..)?)?);
         let before = match at.checked_sub(1) {
             Some(before) => input.get(before).copied(),
             None => Some(last),
         };
-        from = at.saturating_add(1);
+        from = at.wrapping_add(1);
         if before == Some(b'\r') {
             return Some(from);
         }
@@ -121,8 +117,9 @@ fn end_of_line(last: u8, input: &[u8]) -> Option<usize> {
 }
 
 fn line_feed(octets: &[u8]) -> Option<usize> {
-    #[cfg(feature = "memchr")]
+    // On a device memchr has no vectors, and would only take flash.
+    #[cfg(all(feature = "memchr", not(target_os = "none")))]
     return memchr::memchr(b'\n', octets);
-    #[cfg(not(feature = "memchr"))]
+    #[cfg(not(all(feature = "memchr", not(target_os = "none"))))]
     octets.iter().position(|octet| *octet == b'\n')
 }

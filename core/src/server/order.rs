@@ -150,6 +150,25 @@ impl Order {
         limit == 0 || self.errors <= limit
     }
 
+    /// The session itself answered a command with `reply`: what that changes, and what it says instead if that was one
+    /// error too many.
+    pub(crate) fn count_reply<'c>(&mut self, reply: &'c Reply<'c>, config: &Config<'c>) -> &'c Reply<'c> {
+        // 4yz is a limit, not a mistake of the client's.
+        let is_over = reply.code() >= 500 && !self.count_error(config.limits.errors);
+        if is_over || reply.code() == 421 {
+            self.close(Ending::Limit);
+        }
+        if is_over { &config.texts.limit } else { reply }
+    }
+
+    /// The end comes, unless it came before.
+    pub(crate) fn close(&mut self, why: Ending) {
+        if !matches!(self.state, State::Closing(_) | State::Closed) {
+            self.state = State::Closing(why);
+            self.question = Question::None;
+        }
+    }
+
     /// Whether one more transaction is within the limit.
     pub(crate) fn may_begin(&self, limit: u32) -> bool {
         limit == 0 || self.transactions < limit

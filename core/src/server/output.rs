@@ -1,10 +1,8 @@
 //! The output: replies that wait to be sent, and answers of many lines that wait for room.
 
-use heapless::vec::VecView;
-
 use super::{Config, Extensions};
 use crate::store::Store;
-use crate::wire::{MAX_REPLY, Reply, put};
+use crate::wire::{MAX_REPLY, Reply, put, put_printable};
 
 /// Octets to send. They are never moved: `sent` counts what is gone, and the storage starts anew when all is.
 #[derive(Debug)]
@@ -53,16 +51,15 @@ impl<O: Store> Output<O> {
     }
 
     /// `220 host text`, or the first line of the answer to HELO and EHLO: `250 host`, `250-host text`.
-    pub(crate) fn greeting(&mut self, code: &[u8; 3], is_last: bool, host: &str, text: &[u8]) {
+    pub(crate) fn greeting(&mut self, head: &[u8; 4], host: &str, text: &[u8]) {
         let out = self.store.view();
-        put(out, code);
-        put(out, if is_last { b" " } else { b"-" });
-        printable(host.as_bytes(), 255, out);
+        put(out, head);
+        put_printable(out, host.as_bytes(), 255);
         if !text.is_empty() {
             put(out, b" ");
         }
         // The text is for people and may be cut.
-        printable(text, 200, out);
+        put_printable(out, text, 200);
         put(out, b"\r\n");
     }
 
@@ -78,13 +75,6 @@ impl<O: Store> Output<O> {
             put(out, digits.get(len..).unwrap_or(b""));
         }
         put(out, b"\r\n");
-    }
-}
-
-/// The first `most` octets; what would break the line, or is not ASCII, as `?`.
-fn printable(octets: &[u8], most: usize, out: &mut VecView<u8>) {
-    for octet in octets.iter().take(most) {
-        let _ = out.push(if matches!(octet, b' '..=b'~') { *octet } else { b'?' });
     }
 }
 

@@ -8,7 +8,7 @@ use super::order::{Question, State};
 use super::output::{Output, sends_enhanced};
 use super::parameters;
 use super::text::{Fate, Received, Text};
-use super::{Config, Extensions, Order};
+use super::{Config, Extensions, Order, Texts};
 use crate::log;
 use crate::store::Store;
 use crate::wire::{Command, Malformed, Reply, Unfit, Verb, split};
@@ -153,15 +153,16 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         if question == Question::None || !self.can_answer() {
             return false;
         }
-        let reply = match answer {
+        let texts = self.config.texts;
+        let reply = match &answer {
             Answer::Later => return true,
-            Answer::Accept => stock(question, self.config),
+            Answer::Accept => stock(question, texts),
             Answer::Reply(reply) if fits(question, reply.code()) => reply,
             Answer::Reply(_) if question == Question::Connected => {
-                self.close(Some(&self.config.texts.broken), Ending::Fault);
+                self.close(Some(&texts.broken), Ending::Fault);
                 return true;
             }
-            Answer::Reply(_) => self.config.texts.fault,
+            Answer::Reply(_) => &texts.fault,
         };
         self.epoch = self.epoch.wrapping_add(1);
         if self.kept == Kept::Done {
@@ -169,11 +170,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             self.kept = Kept::Start;
         }
         if reply.code() == 421 {
-            self.close(Some(&reply), Ending::Refused);
+            self.close(Some(reply), Ending::Refused);
             return true;
         }
         let behind = self.order.proceed(reply.is_positive());
-        self.say(question, &reply);
+        match (question, &answer) {
+            (Question::Connected, Answer::Accept) => self.say(question, reply, self.config.greeting.as_bytes()),
+            _ => self.say(question, reply, reply.text()),
+        }
         if behind > 0 {
             self.due = Due::NeedMail(behind);
         }
@@ -191,13 +195,13 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     /// What the handler says to the text that it just got.
     pub fn flow(&mut self, flow: Flow<'_>) {
-        let Flow::Refuse(reply) = flow else { return };
+        let Flow::Refuse(reply) = &flow else { return };
         if self.order.state != State::Text || !self.text.is_wanted() {
             return;
         }
         let is_refusal = reply.is_valid() && !reply.is_positive();
-        let reply = if is_refusal { reply } else { self.config.texts.fault };
-        self.keep(&reply);
+        let reply = if is_refusal { reply } else { &self.config.texts.fault };
+        self.keep(reply);
         if reply.code() == 421 {
             return self.close_with_kept(Ending::Refused);
         }
@@ -319,7 +323,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             self.output.reply(reply, self.config);
         }
         self.due = Due::Nothing;
-        close(&mut self.order, why);
+        self.order.close(why);
     }
 
     /// Keeps a reply in the line's storage, which holds no line within the text.
@@ -332,18 +336,19 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     /// Closes with the reply that is kept, once the output has room for it: the reply to DATA may still be in it.
     fn close_with_kept(&mut self, why: Ending) {
         self.due = Due::Refusal(Fate::Refused, 1);
-        close(&mut self.order, why);
+        self.order.close(why);
         self.produce();
     }
 
-    /// Writes the answer to `question`, which the order has taken.
-    fn say(&mut self, question: Question, reply: &Reply<'_>) {
+    /// Writes the answer to `question`, which the order has taken; `greeting` is what follows the name in a greeting.
+    fn say(&mut self, question: Question, reply: &Reply<'_>, greeting: &[u8]) {
         let (config, output) = (self.config, &mut self.output);
         match question {
-            Question::Connected if reply.is_positive() => output.greeting(b"220", true, config.host, reply.text()),
+            Question::Connected if reply.is_positive() => output.greeting(b"220 ", config.host, greeting),
             Question::Hello { extended } if reply.is_positive() => {
                 self.offered = if extended { self.candidate } else { Extensions::NONE };
-                output.greeting(b"250", self.offered.is_empty(), config.host, reply.text());
+                let head = if self.offered.is_empty() { b"250 " } else { b"250-" };
+                output.greeting(head, config.host, greeting);
                 self.due = Due::Keywords(self.offered);
             }
             _ => output.reply(reply, config),
@@ -357,36 +362,30 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             if !self.output.has_room() {
                 return false;
             }
-            let is_last = match &mut self.due {
-                Due::Nothing => true,
+            let (reply, is_last) = match &mut self.due {
+                Due::Nothing => return true,
                 Due::Keywords(left) => {
                     if let Some(extension) = left.take_first() {
                         self.output.keyword(extension, left.is_empty(), config);
                     }
-                    left.is_empty()
+                    (None, left.is_empty())
                 }
                 // An error each, as they are for a client whose RCPT came behind the answer to MAIL.
                 Due::NeedMail(_) if !self.order.count_error(config.limits.errors) => {
-                    self.output.reply(&config.texts.limit, config);
-                    close(&mut self.order, Ending::Limit);
-                    true
+                    self.order.close(Ending::Limit);
+                    (Some(&config.texts.limit), true)
                 }
-                Due::NeedMail(left) => {
-                    self.output.reply(&config.texts.need_mail, config);
-                    count_down(left)
+                Due::NeedMail(left) => (Some(&config.texts.need_mail), count_down(left)),
+                Due::Refusal(Fate::TooBig, left) => (Some(&config.texts.size), count_down(left)),
+                Due::Refusal(_, left) => {
+                    self.output.octets_of_reply(self.line.octets());
+                    (None, count_down(left))
                 }
-                Due::Refusal(fate, left) => {
-                    match fate {
-                        Fate::TooBig => self.output.reply(&config.texts.size, config),
-                        _ => self.output.octets_of_reply(self.line.octets()),
-                    }
-                    count_down(left)
-                }
-                Due::Fault => {
-                    self.output.reply(&config.texts.fault, config);
-                    true
-                }
+                Due::Fault => (Some(&config.texts.fault), true),
             };
+            if let Some(reply) = reply {
+                self.output.reply(reply, config);
+            }
             if is_last {
                 self.due = Due::Nothing;
                 if self.kept == Kept::Refusal {
@@ -439,125 +438,74 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         // A TLS client would wait for an answer to its hello for ever: say at once what this is.
         if order.is_fresh() && is_start && input.first() == Some(&TLS_HANDSHAKE) {
             output.reply(&config.texts.foreign, config);
-            close(order, Ending::Limit);
+            order.close(Ending::Limit);
             return Event::Handled;
         }
-        let capacity = line.octets().len().saturating_add(line.room());
+        let capacity = line.octets().len().wrapping_add(line.room());
         let limit = match usize::from(config.limits.line) {
             0 => capacity,
             limit => limit.min(capacity),
         };
-        let found = match line::find(kept, line, input, limit) {
+        let (line, rest) = match line::find(kept, line, input, limit) {
             Line::Starved => return Event::Idle,
             Line::TooLong if is_behind => return Event::Idle,
             Line::TooLong => {
                 *kept = Kept::Start;
-                None
+                (None, None)
             }
-            Line::Found { line, rest } => Some((line, rest)),
+            Line::Found { line, rest } => (Some(line.strip_suffix(b"\r\n").unwrap_or(line)), rest),
         };
-        let verdict = match found {
-            Some((line, _)) => judge(line, order, config, *offered, *peer, is_behind),
+        let verdict = match line {
+            _ if !order.may_command(config.limits.commands) => Err(&config.texts.limit),
             None => Err(&config.texts.line_too_long),
+            Some(line) => ask(line, order, config, *offered, *peer),
         };
-        let verdict = if order.may_command(config.limits.commands) { verdict } else { Err(&config.texts.limit) };
         if is_behind && verdict.is_err() {
             return Event::Idle;
         }
-        match found {
-            Some((_, Some(rest))) => *input = rest,
-            Some((_, None)) => *kept = Kept::Done,
-            None => {}
+        match (line, rest) {
+            (_, Some(rest)) => *input = rest,
+            (Some(_), None) => *kept = Kept::Done,
+            (None, None) => {}
         }
-        if let Some((line, _)) = found {
+        if let Some(line) = line {
             log::command(line);
         }
         *epoch = epoch.wrapping_add(1);
         order.count_command();
-        match verdict {
+        let event = match verdict {
             Err(reply) => {
-                // 4yz is a limit, not a mistake of the client's.
-                let is_error = reply.code() >= 500;
-                if reply.code() != 421 && (!is_error || order.count_error(config.limits.errors)) {
-                    output.reply(reply, config);
-                } else {
-                    let reply = if is_error { &config.texts.limit } else { reply };
-                    output.reply(reply, config);
-                    close(order, Ending::Limit);
-                }
-                Event::Handled
-            }
-            Ok(Asked::Hello(hello)) => {
-                *candidate = announced(config, *peer);
-                order.question = Question::Hello { extended: hello.extended };
-                Event::Hello(hello)
-            }
-            Ok(Asked::Mail(mail)) => {
-                order.ask_mail();
-                Event::Mail(mail)
-            }
-            Ok(Asked::Rcpt(rcpt)) => {
-                order.ask_rcpt();
-                Event::Rcpt(rcpt)
-            }
-            Ok(Asked::Verify(verify)) => {
-                order.question = Question::Verify;
-                Event::Verify(verify)
-            }
-            Ok(Asked::Data) => {
-                order.question = Question::Data;
-                *text = Text::new();
-                Event::Data
-            }
-            Ok(Asked::Rset) => {
-                output.reply(&config.texts.ok, config);
-                let is_transaction = order.state == State::Transaction;
-                order.reset();
-                if is_transaction { Event::Reset } else { Event::Handled }
-            }
-            Ok(Asked::Say(reply)) => {
+                let reply = order.count_reply(reply, config);
                 output.reply(reply, config);
-                Event::Handled
+                return Event::Handled;
             }
-            Ok(Asked::Quit) => {
-                output.reply(&config.texts.bye, config);
-                close(order, Ending::Quit);
-                Event::Handled
-            }
-            Ok(Asked::StartTls) => {
-                output.reply(&config.texts.start_tls, config);
-                order.state = State::Tls;
-                Event::StartTls
-            }
+            Ok(event) => event,
+        };
+        match event {
+            Event::Hello(_) => *candidate = announced(config, *peer),
+            Event::Data => *text = Text::new(),
+            Event::Reset => output.reply(&config.texts.ok, config),
+            Event::StartTls => output.reply(&config.texts.start_tls, config),
+            _ => {}
         }
+        event
     }
 }
 
 /// The first octet of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// A command that may come now, and what has to be done about it.
-enum Asked<'c, 's> {
-    Hello(Hello<'s>),
-    Mail(Mail<'s>),
-    Rcpt(Rcpt<'s>),
-    Data,
-    Rset,
-    Verify(Verify<'s>),
-    Say(&'c Reply<'c>),
-    Quit,
-    StartTls,
-}
-
-/// Checks a line: its octets, its verb's place, its argument's form, its parameters.
-fn judge<'c, 's>(
+/// Checks a line: its octets, its verb's place, its argument's form, its parameters. What it asks is open from then on.
+///
+/// # Errors
+/// The session's own reply to it, which may also be a positive one.
+fn ask<'c, 's>(
     line: &'s [u8],
-    order: &Order,
+    order: &mut Order,
     config: &Config<'c>,
     offered: Extensions,
     peer: Peer,
-    is_behind: bool,
-) -> Result<Asked<'c, 's>, &'c Reply<'c>> {
+) -> Result<Event<'s>, &'c Reply<'c>> {
     let texts = config.texts;
     let (verb, argument) = split(line).map_err(|unfit| match unfit {
         Unfit::Control => &texts.control,
@@ -568,7 +516,7 @@ fn judge<'c, 's>(
         let is_http = line.split_last_chunk::<8>().is_some_and(|(_, tail)| tail.starts_with(b"HTTP/1."));
         return Err(if is_http { &texts.foreign } else { &texts.unrecognized });
     };
-    if !is_behind {
+    if order.question == Question::None {
         order.admit(verb, config)?;
     } else if verb != Verb::Rcpt {
         return Err(&texts.need_rcpt);
@@ -579,39 +527,52 @@ fn judge<'c, 's>(
         Malformed::Recipient => &texts.recipient,
     })?;
     Ok(match command {
-        Command::Hello { name, extended } => Asked::Hello(Hello { name, extended }),
+        Command::Hello { name, extended } => {
+            order.question = Question::Hello { extended };
+            Event::Hello(Hello { name, extended })
+        }
         Command::Mail { path, params } => {
             let (size, body) = parameters::of_mail(params, config, offered)?;
             if !order.may_begin(config.limits.transactions) {
                 return Err(&texts.limit);
             }
-            Asked::Mail(Mail { reverse_path: path, size, body, params })
+            order.ask_mail();
+            Event::Mail(Mail { reverse_path: path, size, body, params })
         }
         Command::Rcpt { path, params } => {
             parameters::of_rcpt(params, config)?;
             if !order.has_room(config.limits.recipients) {
                 return Err(&texts.recipients);
             }
-            Asked::Rcpt(Rcpt { forward_path: path, params })
+            order.ask_rcpt();
+            Event::Rcpt(Rcpt { forward_path: path, params })
         }
-        Command::Data => Asked::Data,
-        Command::Rset => Asked::Rset,
-        Command::Verify { string, expand } => Asked::Verify(Verify { string, expand }),
+        Command::Data => {
+            order.question = Question::Data;
+            Event::Data
+        }
+        Command::Verify { string, expand } => {
+            order.question = Question::Verify;
+            Event::Verify(Verify { string, expand })
+        }
+        Command::Rset if order.state == State::Transaction => {
+            order.reset();
+            Event::Reset
+        }
         #[cfg(feature = "expn-help")]
-        Command::Help => Asked::Say(&texts.help),
-        Command::Noop => Asked::Say(&texts.ok),
-        Command::Quit => Asked::Quit,
+        Command::Help => return Err(&texts.help),
+        Command::Rset | Command::Noop => return Err(&texts.ok),
+        Command::Quit => {
+            order.close(Ending::Quit);
+            return Err(&texts.bye);
+        }
         // RFC 3207 §4.2: not offered within TLS.
         Command::StartTls if peer.tls => return Err(&texts.not_implemented),
-        Command::StartTls => Asked::StartTls,
+        Command::StartTls => {
+            order.state = State::Tls;
+            Event::StartTls
+        }
     })
-}
-
-fn close(order: &mut Order, why: Ending) {
-    if !matches!(order.state, State::Closing(_) | State::Closed) {
-        order.state = State::Closing(why);
-        order.question = Question::None;
-    }
 }
 
 /// What EHLO is answered with, before the handler has its say.
@@ -626,17 +587,15 @@ fn announced(config: &Config<'_>, peer: Peer) -> Extensions {
     if peer.tls { all.without(Extensions::STARTTLS) } else { all }
 }
 
-/// What the session says when the handler accepts.
-fn stock<'c>(question: Question, config: &Config<'c>) -> Reply<'c> {
-    let texts = config.texts;
+/// What the session says when the handler accepts; a greeting has words of its own.
+fn stock<'c>(question: Question, texts: &'c Texts<'c>) -> &'c Reply<'c> {
     match question {
-        Question::Connected => Reply::new(220, config.greeting),
-        Question::Hello { .. } | Question::None => Reply::new(250, ""),
-        Question::Envelope { mail: true, .. } => texts.mail,
-        Question::Envelope { mail: false, .. } => texts.rcpt,
-        Question::Data => texts.data,
-        Question::Message(_) => texts.message,
-        Question::Verify => texts.verify,
+        Question::Connected | Question::Hello { .. } | Question::None => const { &Reply::new(250, "") },
+        Question::Envelope { mail: true, .. } => &texts.mail,
+        Question::Envelope { mail: false, .. } => &texts.rcpt,
+        Question::Data => &texts.data,
+        Question::Message(_) => &texts.message,
+        Question::Verify => &texts.verify,
     }
 }
 

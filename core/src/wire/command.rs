@@ -115,13 +115,8 @@ pub fn split(line: &[u8]) -> Result<(Option<Verb>, &[u8]), Unfit> {
         line = rest;
     }
     screen(line)?;
-    let (word, mut argument) = match line.iter().position(|octet| *octet == b' ') {
-        Some(at) => line.split_at_checked(at).unwrap_or((line, b"")),
-        None => (line, &b""[..]),
-    };
-    while let [b' ', rest @ ..] = argument {
-        argument = rest;
-    }
+    let (word, mut argument) = super::cut(line, b' ');
+    super::skip_spaces(&mut argument);
     Ok((verb(word), argument))
 }
 
@@ -182,28 +177,28 @@ fn keyed(argument: &[u8], key: [u8; 4]) -> Option<&[u8]> {
 }
 
 fn verb(word: &[u8]) -> Option<Verb> {
-    const VERBS: &[([u8; 4], Verb)] = &[
-        (*b"HELO", Verb::Helo),
-        (*b"EHLO", Verb::Ehlo),
-        (*b"LHLO", Verb::Lhlo),
-        (*b"MAIL", Verb::Mail),
-        (*b"RCPT", Verb::Rcpt),
-        (*b"DATA", Verb::Data),
-        (*b"RSET", Verb::Rset),
-        (*b"VRFY", Verb::Vrfy),
+    const VERBS: &[(u32, Verb)] = &[
+        (upper(*b"HELO"), Verb::Helo),
+        (upper(*b"EHLO"), Verb::Ehlo),
+        (upper(*b"LHLO"), Verb::Lhlo),
+        (upper(*b"MAIL"), Verb::Mail),
+        (upper(*b"RCPT"), Verb::Rcpt),
+        (upper(*b"DATA"), Verb::Data),
+        (upper(*b"RSET"), Verb::Rset),
+        (upper(*b"VRFY"), Verb::Vrfy),
         #[cfg(feature = "expn-help")]
-        (*b"EXPN", Verb::Expn),
+        (upper(*b"EXPN"), Verb::Expn),
         #[cfg(feature = "expn-help")]
-        (*b"HELP", Verb::Help),
-        (*b"NOOP", Verb::Noop),
-        (*b"QUIT", Verb::Quit),
+        (upper(*b"HELP"), Verb::Help),
+        (upper(*b"NOOP"), Verb::Noop),
+        (upper(*b"QUIT"), Verb::Quit),
     ];
     let (first, rest) = word.split_first_chunk::<4>()?;
     if !rest.is_empty() {
         return super::same(word, b"STARTTLS").then_some(Verb::StartTls);
     }
     let first = upper(*first);
-    VERBS.iter().find(|(name, _)| upper(*name) == first).map(|(_, verb)| *verb)
+    VERBS.iter().find(|(name, _)| *name == first).map(|(_, verb)| *verb)
 }
 
 /// Four octets in upper case. Only letters become letters by the missing bit, and only ASCII's: a Kelvin sign

@@ -8,12 +8,12 @@ mod reply_reader;
 mod text;
 
 pub use command::{Command, Malformed, Unfit, Verb, split};
-pub(crate) use params::same;
 pub use params::{Param, Params, ParamsIter, number};
+pub(crate) use params::{cut, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};
 #[cfg(feature = "enhanced")]
 pub use reply::Enhanced;
-pub(crate) use reply::put;
 pub use reply::{MAX_REPLY, Reply};
+pub(crate) use reply::{put, put_printable};
 pub use reply_reader::{ReplyProgress, ReplyReader};
 pub use text::{Decoder, Encoder, Piece};

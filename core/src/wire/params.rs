@@ -24,9 +24,7 @@ impl<'l> Params<'l> {
         let Some((b' ', mut octets)) = octets.split_first() else {
             return octets.is_empty().then_some(Self(octets));
         };
-        while let [b' ', rest @ ..] = octets {
-            octets = rest;
-        }
+        skip_spaces(&mut octets);
         let params = Self(octets);
         let mut rest = params.iter();
         while let Some(param) = rest.next() {
@@ -64,17 +62,11 @@ impl<'l> Iterator for ParamsIter<'l> {
         if self.0.is_empty() {
             return None;
         }
-        let end = self.0.iter().position(|octet| *octet == b' ').unwrap_or(self.0.len());
-        let (param, mut rest) = self.0.split_at_checked(end)?;
-        while let [b' ', behind @ ..] = rest {
-            rest = behind;
-        }
+        let (param, rest) = cut(self.0, b' ');
         self.0 = rest;
-        let equals = param.iter().position(|octet| *octet == b'=');
-        Some(match equals.and_then(|at| param.split_at_checked(at)) {
-            Some((keyword, value)) => Param { keyword, value: value.get(1..) },
-            None => Param { keyword: param, value: None },
-        })
+        skip_spaces(&mut self.0);
+        let (keyword, value) = cut(param, b'=');
+        Some(Param { keyword, value: value.get(1..) })
     }
 }
 
@@ -86,8 +78,23 @@ impl Param<'_> {
     }
 }
 
+/// The octets up to the first `octet`, and the rest from there on: nothing if there is none.
+#[cfg_attr(target_os = "none", inline(never))]
+pub(crate) fn cut(octets: &[u8], octet: u8) -> (&[u8], &[u8]) {
+    let at = octets.iter().position(|other| *other == octet);
+    octets.split_at_checked(at.unwrap_or(octets.len())).unwrap_or((octets, b""))
+}
+
+/// Takes the spaces at the beginning away.
+pub(crate) fn skip_spaces(octets: &mut &[u8]) {
+    while let [b' ', rest @ ..] = *octets {
+        *octets = rest;
+    }
+}
+
 /// A number of 1 to 20 digits, as SIZE has it (RFC 1870 §3); what exceeds 32 bits counts as their greatest value.
 #[must_use]
+#[cfg_attr(target_os = "none", inline(never))]
 pub fn number(octets: &[u8]) -> Option<u32> {
     if octets.is_empty() || octets.len() > 20 {
         return None;
@@ -103,7 +110,7 @@ pub fn number(octets: &[u8]) -> Option<u32> {
 }
 
 /// Equal in any letter case.
-#[inline(never)]
+#[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     one.eq_ignore_ascii_case(other)
 }

@@ -127,8 +127,7 @@ pub fn is_address_literal(octets: &[u8]) -> bool {
     if octets.len() > MAX_DOMAIN {
         return false;
     }
-    let Some(colon) = inner.iter().position(|octet| *octet == b':') else { return is_ipv4(inner) };
-    let Some((tag, [_, content @ ..])) = inner.split_at_checked(colon) else { return false };
+    let (tag, [_, content @ ..]) = super::cut(inner, b':') else { return is_ipv4(inner) };
     if super::same(tag, b"IPv6") {
         return is_ipv6(content);
     }
@@ -256,15 +255,8 @@ fn domain(octets: &[u8], tolerates_underscore: bool) -> bool {
 fn is_ipv4(octets: &[u8]) -> bool {
     let mut numbers = 0_u8;
     for number in octets.split(|octet| *octet == b'.') {
-        let mut value = 0_u16;
-        for octet in number {
-            if !octet.is_ascii_digit() {
-                return false;
-            }
-            value = value.wrapping_mul(10).wrapping_add(u16::from(octet.wrapping_sub(b'0')));
-        }
         numbers = numbers.saturating_add(1);
-        if number.is_empty() || number.len() > 3 || value > 255 {
+        if number.len() > 3 || super::number(number).is_none_or(|value| value > 255) {
             return false;
         }
     }
@@ -285,8 +277,7 @@ fn is_ipv6(octets: &[u8]) -> bool {
         }
     }
     loop {
-        let end = rest.iter().position(|octet| *octet == b':').unwrap_or(rest.len());
-        let Some((group, behind)) = rest.split_at_checked(end) else { return false };
+        let (group, behind) = super::cut(rest, b':');
         let is_last = behind.is_empty();
         if is_last && is_ipv4(group) {
             groups = groups.saturating_add(2);

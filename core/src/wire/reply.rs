@@ -111,41 +111,50 @@ impl<'h> Reply<'h> {
     /// Octets that `out` has no room for are left out: ask for [`MAX_REPLY`] octets of room first.
     pub fn write(&self, out: &mut VecView<u8>, enhanced: bool) {
         let mut head = Head::new(self, enhanced);
-        if self.plain {
-            put(out, head.octets());
-            put(out, self.text);
-            put(out, b"\r\n");
-            return;
-        }
+        let frame = head.octets().len().wrapping_add(2);
         let mut left = MAX_REPLY;
-        let mut lines = self.text.split(|octet| *octet == b'\n').peekable();
-        while let Some(line) = lines.next() {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let frame = head.octets().len().saturating_add(2);
-            let Some(room) = left.checked_sub(frame) else {
-                return;
-            };
-            let text = line.get(..room).unwrap_or(line);
-            left = room.saturating_sub(text.len());
+        let mut lines = self.text;
+        loop {
+            let (line, behind) = if self.plain { (lines, None) } else { first_line(lines) };
+            let room = left.saturating_sub(frame);
+            let line = line.get(..room).unwrap_or(line);
+            left = room.saturating_sub(line.len());
             // The last line is the one after which nothing follows or nothing fits.
-            let is_last = left <= frame || lines.peek().is_none();
-            head.set_last(is_last);
+            let behind = behind.filter(|_| left > frame);
+            head.set_last(behind.is_none());
             put(out, head.octets());
-            for octet in text {
-                let _ = out.push(if is_printable(*octet) { *octet } else { b'?' });
+            if self.plain {
+                put(out, line);
+            } else {
+                put_printable(out, line, room);
             }
             put(out, b"\r\n");
-            if is_last {
-                return;
+            match behind {
+                Some(behind) => lines = behind,
+                None => return,
             }
         }
     }
 }
 
-/// Adds what fits whole.
-#[inline(never)]
+/// A line without its end, and what stands behind it.
+fn first_line(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let (line, behind) = super::cut(text, b'\n');
+    (line.strip_suffix(b"\r").unwrap_or(line), behind.get(1..))
+}
+
+/// Adds what fits whole. Inlined where speed counts, on hosts, and not where flash does.
+#[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn put(out: &mut VecView<u8>, octets: &[u8]) {
     let _ = out.extend_from_slice(octets);
+}
+
+/// Adds the first `most` octets; what would break the line, or is not ASCII, as `?`.
+#[inline(never)]
+pub(crate) fn put_printable(out: &mut VecView<u8>, octets: &[u8], most: usize) {
+    for octet in octets.iter().take(most) {
+        let _ = out.push(if is_printable(*octet) { *octet } else { b'?' });
+    }
 }
 
 /// What stands before the text on each line: `250-2.1.5 `.
