@@ -99,7 +99,7 @@ fn rule_2_otherwise_read() {
 }
 
 #[test]
-fn rule_2_text_can_be_read_whether_the_output_is_full_or_not() {
+fn rule_2_text_does_not_wait_for_room_in_the_output() {
     let config = Config::new("mx.example.org");
     let session = Session::with(&config, Peer::default(), Inline::<u8, 512>::new(), Inline::<u8, 512>::new());
     let mut talk = Talk::with(session, Notes::new());
@@ -111,7 +111,7 @@ fn rule_2_text_can_be_read_whether_the_output_is_full_or_not() {
     while progress == Progress::Moved {
         progress = step(&mut talk.session, &mut input, &mut talk.handler, Waker::noop());
     }
-    assert_eq!((progress, input, talk.session.can_answer()), (Progress::Read, &b""[..], false));
+    assert_eq!((progress, input, talk.session.can_answer()), (Progress::Write, &b""[..], false));
     assert_eq!(talk.handler.text, b"Hi");
 }
 

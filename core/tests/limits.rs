@@ -289,9 +289,13 @@ fn text_behind_a_refusal_is_drained_up_to_the_limit() {
             assert_eq!(talk.handler.take(), "refused x; reset; closed Limit");
         }
     }
+    // 0 is no limit.
+    let mut config = config();
+    (config.limits.size, config.limits.drain) = (5, 0);
+    let mut talk = Talk::after(&config, Notes::new(), &TO_TEXT);
+    assert_eq!(final_codes(talk.say("y".repeat(100_000) + "\r\n.\r\nNOOP\r\n").as_bytes()), [552, 250]);
     // And behind one that is too big, wherever it is cut.
     for (more, code) in [(8, 552), (9, 421)] {
-        let mut config = config();
         (config.limits.size, config.limits.drain) = (5, 10);
         let octets = format!("12345{}\r\n.\r\n", "y".repeat(more));
         for cut in 0..octets.len() {

@@ -74,7 +74,6 @@ impl Text {
         }
         let is_wanted = self.is_wanted();
         let left = match limits.size {
-            _ if !is_wanted => usize::MAX,
             0 => usize::MAX,
             size => size.saturating_sub(self.octets) as usize,
         };
@@ -95,6 +94,7 @@ impl Text {
                 }
             }
             Piece::End => Received::End(self.fate),
+            // What is thrown away has room without end: it starves only for input.
             Piece::Starved if left == 0 && !input.is_empty() => {
                 self.fate = Fate::TooBig;
                 self.octets = 0;
