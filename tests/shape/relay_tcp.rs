@@ -75,7 +75,7 @@ fn serve(stream: TcpStream, config: &Config<'_>, mut relay: OneLeg, cut: usize) 
                     leg.lost();
                 }
             }
-            (Need::Nothing, None) if progress == Progress::Closed && front.is_lost => return,
+            (Need::Nothing, None) if leg.is_idle() && progress == Progress::Closed && front.is_lost => return,
             (Need::Nothing, None) => {}
         }
         if !moved && sent == 0 {
