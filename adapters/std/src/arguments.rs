@@ -55,7 +55,8 @@ Options:
 Default addresses: localhost:8025 localhost:25. With port 0 the system chooses; the port is printed on stderr.";
 
 #[derive(Parser)]
-#[command(disable_help_flag = true, disable_version_flag = true)]
+// As getopt does: long options may be cut short, and the last of several counts.
+#[command(disable_help_flag = true, disable_version_flag = true, infer_long_args = true, args_override_self = true)]
 struct Options {
     #[arg(short, long)]
     nosetuid: bool,
@@ -63,7 +64,7 @@ struct Options {
     version: bool,
     #[arg(short, long, default_value = "PureProxy")]
     class: String,
-    #[arg(short, long)]
+    #[arg(short, long, allow_hyphen_values = true)]
     size: Option<String>,
     #[arg(short = 'u', long)]
     smtputf8: bool,
@@ -113,13 +114,20 @@ impl Options {
         let class = match self.class.as_str() {
             "DebuggingServer" if self.decode => Class::DebuggingServer(Form::Plain),
             "DebuggingServer" => Class::DebuggingServer(Form::Bytes),
-            class => {
+            "PureProxy" | "MailmanProxy" | "SMTPServer" => {
+                let class = self.class;
                 return Err(Exit::failure(format!("smtpd: class {class} is not there yet; try -c DebuggingServer")));
             }
+            class => return Err(Exit::failure(format!("smtpd: unknown class {class}; there is DebuggingServer"))),
+        };
+        let is_name = |host: &String| smtpd_core::wire::is_hello_name(host.as_bytes());
+        let host = match self.host {
+            Some(host) if is_name(&host) => host,
+            Some(host) => return Err(Exit::failure(format!("Invalid host: {host}"))),
+            None => host_name().filter(is_name).unwrap_or_else(|| "localhost".into()),
         };
         // The command runs once: what it is called may as well live for ever.
-        let host = self.host.or_else(host_name).filter(|host| smtpd_core::wire::is_hello_name(host.as_bytes()));
-        let mut config = Config::new(host.unwrap_or_else(|| "localhost".into()).leak());
+        let mut config = Config::new(host.leak());
         config.limits.size = size.unwrap_or(config.limits.size);
         Ok(Arguments { local, class, config, setuid: !self.nosetuid, debug: self.debug })
     }

@@ -237,6 +237,10 @@ fn what_the_command_line_gets() {
         (&["localhost:1", "nowhere"], "Bad remote spec: nowhere"),
         (&["localhost:1", "localhost:70000"], "Bad remote port: localhost:70000"),
         (&["-s", "abc"], "Invalid size: abc"),
+        (&["-s", "-1"], "Invalid size: -1"),
+        (&["-n", "-n", "-s", "1", "--siz", "abc"], "Invalid size: abc"),
+        (&["-n", "-c", "debugging"], "unknown class debugging"),
+        (&["-n", "-c", "DebuggingServer", "--host", "a b"], "Invalid host: a b"),
         (&["--what"], "unexpected argument '--what'"),
         (&["-n", "-c", "DebuggingServer", "192.0.2.1:0"], "192.0.2.1:0"),
     ];

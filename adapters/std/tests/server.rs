@@ -368,12 +368,13 @@ fn replies_are_borrowed_from_the_handler() {
         runtime.spawn(server.run(|_| Numbers(String::new(), 0)));
         let mut client = Client::new(address);
         let recipients = b"RCPT TO:<c@d.example>\r\n".repeat(1_000);
-        client.send(&[&b"HELO a\r\nMAIL FROM:<a@b.example>\r\n"[..], &recipients].concat());
+        client.send(&[&b"HELO a\r\nMAIL FROM:<a@b.example>\r\n"[..], &recipients, b"QUIT\r\n"].concat());
         assert_eq!(client.reply(), "250 mx.example.org");
         assert_eq!(client.reply(), "250 2.1.0 OK");
         for number in 1..=1_000 {
             assert_eq!(client.reply(), format!("250 2.1.5 Recipient {number}"));
         }
+        assert_eq!(client.rest(), b"221 2.0.0 Bye\r\n");
     }
 }
 
