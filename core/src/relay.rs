@@ -22,7 +22,8 @@ pub trait Relay: Handler {
 /// 1. [`need`](Self::need) says what the connection has to do; it goes on saying so until it was told that it
 ///    happened: [`connected`](Self::connected), or [`lost`](Self::lost) for whatever ended it, asked for or not.
 /// 2. [`output`](Self::output) and [`sent`](Self::sent), [`receive`](Self::receive) move octets.
-/// 3. A reply waits in the leg until the relay took it: `receive` then leaves the input alone. Step the server's side
+/// 3. Go on after the server's side closed until the leg [is idle](Self::is_idle): it says QUIT first.
+/// 4. A reply waits in the leg until the relay took it: `receive` then leaves the input alone. Step the server's side
 ///    after each `receive` that took something.
 #[derive(Debug)]
 pub struct Leg {
@@ -78,7 +79,7 @@ impl Leg {
 
     /// Connects, if there is no connection; its greeting is an answer like all others.
     pub fn open(&mut self) {
-        if matches!(self.link, Link::Idle | Link::Lost) {
+        if self.is_idle() {
             self.client = client::Session::new();
             (self.link, self.held, self.own, self.stale) = (Link::Wanted, None, 0, 0);
         }
@@ -92,7 +93,7 @@ impl Leg {
 
     /// Says MAIL: path without angle brackets, parameters. A connection that is gone is made anew, and greeted.
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8]) {
-        if matches!(self.link, Link::Idle | Link::Lost) {
+        if self.is_idle() {
             self.open();
             self.hello();
             self.own = 2;
@@ -177,6 +178,12 @@ impl Leg {
     pub fn backlog(&self) -> u16 {
         let open = self.client.open().saturating_sub(self.stale).saturating_add(u16::from(self.held.is_some()));
         if self.client.can_send() { open.saturating_add(1) } else { open }
+    }
+
+    /// Whether there is no connection and none is wanted: a leg whose session is over, too, is done.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.link, Link::Idle | Link::Lost)
     }
 
     /// What the connection has to do.

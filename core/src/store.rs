@@ -30,7 +30,7 @@ impl<const N: usize> Store for Vec<u8, N> {
     }
 
     fn room(&self) -> usize {
-        N.saturating_sub(self.len())
+        N.wrapping_sub(self.len())
     }
 
     fn release(&mut self) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use smtpd_mock::{Connection, Outside};
 
 /// How long a server may take to say what it should; waited for only where a test fails.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A connection, and what stops its server.
 pub(crate) struct Client<S: Socket> {

@@ -14,6 +14,7 @@ mod client;
 mod embedded;
 #[path = "../../core/tests/one_leg/mod.rs"]
 mod one_leg;
+mod pipe;
 mod relay;
 mod relay_tcp;
 mod stacks;

@@ -1,6 +1,5 @@
 //! Driver 5 again, over TCP: a loop that never blocks serves the client and the leg; the upstream is smtpd_std's server.
 
-use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::task::Waker;
 use std::thread;
@@ -13,6 +12,7 @@ use tokio::runtime::Handle;
 
 use super::client::Client;
 use super::one_leg::OneLeg;
+use super::pipe::Pipe;
 use super::tokio_tcp;
 
 /// Runs the upstream on this runtime.
@@ -75,61 +75,11 @@ fn serve(stream: TcpStream, config: &Config<'_>, mut relay: OneLeg, cut: usize) 
                     leg.lost();
                 }
             }
-            (Need::Nothing, None) if progress == Progress::Closed && front.is_lost => return,
+            (Need::Nothing, None) if leg.is_idle() && progress == Progress::Closed && front.is_lost => return,
             (Need::Nothing, None) => {}
         }
         if !moved && sent == 0 {
             thread::sleep(Duration::from_micros(50));
         }
-    }
-}
-
-/// A socket that does not block, and what was read from it and not taken.
-struct Pipe {
-    stream: TcpStream,
-    input: Vec<u8>,
-    cut: usize,
-    is_lost: bool,
-}
-
-impl Pipe {
-    fn new(stream: TcpStream, cut: usize) -> Self {
-        stream.set_nonblocking(true).expect("a socket");
-        stream.set_nodelay(true).expect("a socket");
-        Self { stream, input: Vec::new(), cut: cut.min(65_536), is_lost: false }
-    }
-
-    /// Reads once, if all was taken that was read before; true if anything came.
-    fn read(&mut self) -> bool {
-        if !self.input.is_empty() || self.is_lost {
-            return false;
-        }
-        self.input.resize(self.cut, 0);
-        let read = self.stream.read(&mut self.input);
-        self.is_lost = match &read {
-            Ok(read) => *read == 0,
-            Err(error) => error.kind() != ErrorKind::WouldBlock,
-        };
-        self.input.truncate(read.unwrap_or(0));
-        !self.input.is_empty()
-    }
-
-    /// All but `left` octets of the input were taken; true if that were any.
-    fn took(&mut self, left: usize) -> bool {
-        let taken = self.input.len() - left;
-        self.input.drain(..taken);
-        taken > 0
-    }
-
-    fn write(&mut self, octets: &[u8]) -> usize {
-        if octets.is_empty() { 0 } else { self.stream.write(octets).unwrap_or(0) }
-    }
-
-    /// Shuts down writing, and throws away what still comes.
-    fn close(&mut self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
-        self.input.clear();
-        self.read();
-        self.input.clear();
     }
 }

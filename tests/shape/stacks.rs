@@ -3,14 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
-use smoltcp::iface::{Config as StackConfig, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
-use smoltcp::time::Instant;
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 use smtpd_core::server::{Ending, Handler, Peer, Progress, Session, step};
 use smtpd_mock::{Actor, Connection, Driver, Outside, Transcript};
 
-use super::cable::{Plug, cable};
+use super::cable::{Stack, cable};
 
 pub(crate) struct Smoltcp;
 
@@ -66,9 +63,7 @@ impl Driver for Smoltcp {
     }
 
     fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
-        let (one, other) = cable();
-        let (mut client, mut server) = (Stack::new(one, 1), Stack::new(other, 2));
-        server.socket().listen(25).expect("a port");
+        let (mut client, server) = cable();
         client.connect();
         let session = Session::new(&transcript.config, Peer::default());
         Box::new(Stacks { client, server, session, actor, cut, millis: 0, unsent: Vec::new() })
@@ -112,44 +107,5 @@ impl Connection for Stacks<'_> {
         if what == Outside::Lost {
             self.turn(&mut Vec::new());
         }
-    }
-}
-
-/// A stack with one socket.
-struct Stack {
-    interface: Interface,
-    plug: Plug,
-    sockets: SocketSet<'static>,
-    handle: SocketHandle,
-}
-
-impl Stack {
-    fn new(mut plug: Plug, host: u8) -> Self {
-        let mut interface = Interface::new(StackConfig::new(HardwareAddress::Ip), &mut plug, Instant::ZERO);
-        interface.update_ip_addrs(|addresses| {
-            addresses.push(IpCidr::new(IpAddress::v4(192, 0, 2, host), 24)).expect("room for one");
-        });
-        let ring = || tcp::SocketBuffer::new(vec![0; 2_048]);
-        let mut socket = tcp::Socket::new(ring(), ring());
-        socket.set_nagle_enabled(false);
-        socket.set_ack_delay(None);
-        let mut sockets = SocketSet::new(Vec::new());
-        let handle = sockets.add(socket);
-        Self { interface, plug, sockets, handle }
-    }
-
-    fn socket(&mut self) -> &mut tcp::Socket<'static> {
-        self.sockets.get_mut(self.handle)
-    }
-
-    fn connect(&mut self) {
-        let socket = self.sockets.get_mut::<tcp::Socket<'_>>(self.handle);
-        let server = (IpAddress::v4(192, 0, 2, 2), 25);
-        socket.connect(self.interface.context(), server, 49_152).expect("an address");
-    }
-
-    fn poll(&mut self, millis: i64) -> bool {
-        let result = self.interface.poll(Instant::from_millis(millis), &mut self.plug, &mut self.sockets);
-        result == smoltcp::iface::PollResult::SocketStateChanged
     }
 }

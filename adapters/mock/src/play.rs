@@ -78,7 +78,7 @@ impl fmt::Display for Mismatch {
 impl std::error::Error for Mismatch {}
 
 /// How long a server in another thread may take to end after its client went.
-const END: Duration = Duration::from_secs(5);
+const END: Duration = Duration::from_secs(15);
 
 /// Plays a transcript once. `cut`: octets that the server reads at once.
 ///

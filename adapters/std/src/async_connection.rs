@@ -164,11 +164,15 @@ impl Link {
             return answer;
         }
         let Self { stream, output, waiting, is_broken, .. } = self;
+        // An answer may cut this off at any await: what was written must be gone by then.
         let said = async {
-            if stream.write_all(output).await.is_ok() {
-                output.clear();
-                pending::<()>().await;
+            while !output.is_empty() {
+                match stream.write(output).await {
+                    Ok(octets) if octets > 0 => drop(output.drain(..octets)),
+                    _ => return,
+                }
             }
+            pending::<()>().await;
         };
         tokio::select! {
             biased;

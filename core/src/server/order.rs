@@ -162,6 +162,7 @@ impl Order {
     }
 
     /// The end comes, unless it came before.
+    #[inline(never)]
     pub(crate) fn close(&mut self, why: Ending) {
         if !matches!(self.state, State::Closing(_) | State::Closed) {
             self.state = State::Closing(why);

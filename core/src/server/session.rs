@@ -29,7 +29,8 @@ use crate::wire::{Command, Malformed, Reply, Unfit, Verb, split};
 ///    read. Otherwise: send the output, then read.
 /// 3. After [`Event::Closed`] there is only `Idle`. Send what is in [`output`](Self::output) first; then shut down
 ///    writing, read and throw away until the end, 64 KiB or 1 s, and only then close: a reset must not overtake the
-///    last reply.
+///    last reply. A transport that knows no half-close (embedded-io, embedded-nal) flushes instead, and one whose reads
+///    block for ever does the rest below the loop.
 /// 4. Input may come in two parts, as from a ring that wraps: go on while anything moves.
 /// 5. A positive answer of the wrong kind (250 to [`Event::Data`]) becomes 451.
 /// 6. After 354 the text stands at the start of a line: `.CRLF` at once is an empty message.

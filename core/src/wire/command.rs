@@ -131,16 +131,13 @@ impl<'l> Command<'l> {
         };
         match verb {
             Verb::Mail => {
-                let path = keyed(argument, *b"FROM").ok_or(Malformed::Argument)?;
+                let path = keyed(argument, b"FROM:").ok_or(Malformed::Argument)?;
                 let (path, rest) = ReversePath::parse(path).map_err(|_| Malformed::Sender)?;
                 let params = Params::parse(rest).ok_or(Malformed::Argument)?;
                 Ok(Self::Mail { path, params })
             }
             Verb::Rcpt => {
-                let path = match argument {
-                    [b't' | b'T', b'o' | b'O', b':', path @ ..] => path,
-                    _ => return Err(Malformed::Argument),
-                };
+                let path = keyed(argument, b"TO:").ok_or(Malformed::Argument)?;
                 let (path, rest) = ForwardPath::parse(path).map_err(|_| Malformed::Recipient)?;
                 let params = Params::parse(rest).ok_or(Malformed::Argument)?;
                 Ok(Self::Rcpt { path, params })
@@ -167,13 +164,10 @@ fn verify(string: &[u8], expand: bool) -> Result<Command<'_>, Malformed> {
     if string.is_empty() { Err(Malformed::Argument) } else { Ok(Command::Verify { string, expand }) }
 }
 
-/// What stands behind `KEY:`.
-fn keyed(argument: &[u8], key: [u8; 4]) -> Option<&[u8]> {
-    let (word, rest) = argument.split_first_chunk::<4>()?;
-    if upper(*word) != upper(key) {
-        return None;
-    }
-    rest.strip_prefix(b":")
+/// What stands behind the key, which is in any letter case.
+fn keyed<'l>(argument: &'l [u8], key: &[u8]) -> Option<&'l [u8]> {
+    let (word, rest) = argument.split_at_checked(key.len())?;
+    super::same(word, key).then_some(rest)
 }
 
 fn verb(word: &[u8]) -> Option<Verb> {

@@ -154,9 +154,9 @@ fn path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
     let at = local_part(inner).filter(|len| *len <= MAX_LOCAL_PART)?;
     let behind = inner.get(at..)?.strip_prefix(b"@")?;
     // Neither a domain nor an address literal holds a `>`... but a tagged literal may: its end is its bracket.
-    let end = match behind.first() {
-        Some(b'[') => behind.iter().position(|octet| *octet == b']')?.wrapping_add(1),
-        _ => behind.iter().position(|octet| *octet == b'>')?,
+    let end = match behind {
+        [b'[', ..] => super::cut(behind, b']').0.len().wrapping_add(1),
+        _ => super::cut(behind, b'>').0.len(),
     };
     let (name, rest) = behind.split_at_checked(end)?;
     let rest = rest.strip_prefix(b">")?;

@@ -150,7 +150,7 @@ pub(crate) fn put(out: &mut VecView<u8>, octets: &[u8]) {
 }
 
 /// Adds the first `most` octets; what would break the line, or is not ASCII, as `?`.
-#[inline(never)]
+#[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn put_printable(out: &mut VecView<u8>, octets: &[u8], most: usize) {
     for octet in octets.iter().take(most) {
         let _ = out.push(if is_printable(*octet) { *octet } else { b'?' });

@@ -44,6 +44,7 @@ pub fn all() {
         Leg::answer as (_),
         Leg::extensions as (_),
         Leg::backlog as (_),
+        Leg::is_idle as (_),
         Leg::need as (_),
         Leg::connected as (_),
         Leg::lost as (_),
