@@ -328,6 +328,29 @@ fn a_client_goes_on_after_data_was_refused() {
 }
 
 #[test]
+fn a_client_forgets_what_a_refused_ehlo_offered() {
+    let mut client = client::Session::new();
+    client.hello(b"a.example").unwrap();
+    assert_eq!(told(&mut client, b"220 hi\r\n250-hi\r\n250-SIZE 9\r\n250 PIPELINING\r\n"), [220, 250]);
+    assert_eq!((client.extensions(), client.size()), (Extensions::PIPELINING.with(Extensions::SIZE), 9));
+    client.hello(b"a.example").unwrap();
+    assert_eq!(told(&mut client, b"550-no\r\n550-SIZE 9\r\n550 PIPELINING\r\n"), [550]);
+    assert_eq!((client.extensions(), client.size()), (Extensions::NONE, 0));
+}
+
+#[test]
+fn a_421_is_the_end_of_a_client() {
+    let mut client = client::Session::new();
+    assert_eq!(told(&mut client, b"220 hi\r\n"), [220]);
+    client.mail(b"", b"").unwrap();
+    assert_eq!(told(&mut client, b"421 bye\r\n"), [421]);
+    assert_eq!(
+        (client.mail(b"", b""), client.quit()),
+        (Err(client::Error::OutOfOrder), Err(client::Error::OutOfOrder))
+    );
+}
+
+#[test]
 fn a_client_takes_commands_whole_or_not_at_all_and_text_as_it_promised() {
     let mut client = client::Session::new();
     client.hello(b"a.example").unwrap();
@@ -339,8 +362,12 @@ fn a_client_takes_commands_whole_or_not_at_all_and_text_as_it_promised() {
     }
     let line = [b"RCPT TO:<".as_slice(), &[b'x'; 99], b">\r\n"].concat();
     assert_eq!((client.output(), count), (&line.repeat(count)[..], 2_048 / line.len()));
-    assert_eq!(client.rcpt(b"y", b""), Ok(()));
-    client.sent(client.output().len());
+    // One that fits to the octet is taken, one octet more is not.
+    let left = 2_048 - line.len() * count - b"RCPT TO:<>\r\n".len();
+    assert_eq!(client.rcpt(&vec![b'y'; left + 1], b""), Err(client::Error::Full));
+    assert_eq!(client.rcpt(&vec![b'y'; left], b""), Ok(()));
+    assert_eq!(client.output().len(), 2_048);
+    client.sent(2_048);
     assert_eq!(told(&mut client, "250 OK\r\n".repeat(count + 1).as_bytes()).len(), count + 1);
     client.data().unwrap();
     assert_eq!(told(&mut client, b"354 go\r\n"), [354]);
