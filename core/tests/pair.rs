@@ -333,6 +333,16 @@ fn a_client_forgets_what_a_refused_ehlo_offered() {
     client.hello(b"a.example").unwrap();
     assert_eq!(told(&mut client, b"220 hi\r\n250-hi\r\n250-SIZE 9\r\n250 PIPELINING\r\n"), [220, 250]);
     assert_eq!((client.extensions(), client.size()), (Extensions::PIPELINING.with(Extensions::SIZE), 9));
+    // However many there are: one line of the reply's storage is enough for them.
+    client.hello(b"a.example").unwrap();
+    let long =
+        [b"250-hi\r\n".as_slice(), &b"250-XUNKNOWN with parameters\r\n".repeat(99), b"250-8BITMIME\r\n250 SIZE 7\r\n"]
+            .concat();
+    match client.poll(&mut &long[..]) {
+        client::Event::Reply(client::Command::Hello, reply) => assert_eq!(reply.text(), b"hi"),
+        event => panic!("{event:?}"),
+    }
+    assert_eq!((client.extensions(), client.size()), (Extensions::EIGHTBITMIME.with(Extensions::SIZE), 7));
     client.hello(b"a.example").unwrap();
     assert_eq!(told(&mut client, b"550-no\r\n550-SIZE 9\r\n550 PIPELINING\r\n"), [550]);
     assert_eq!((client.extensions(), client.size()), (Extensions::NONE, 0));
