@@ -26,7 +26,6 @@ pub struct Message {
 
 impl Message {
     fn begin(&mut self, mail: &Mail<'_>) {
-        self.clear();
         self.mail_from.push_str(&text(mail.reverse_path.as_octets()));
         self.mail_options.extend(options(mail.params));
     }
@@ -114,7 +113,10 @@ impl<P: ProcessMessage> Handler for Messages<P> {
     }
 
     fn message(&mut self, _: u16) -> Answer<'_> {
-        self.process.process_message(&mut self.message)
+        let answer = self.process.process_message(&mut self.message);
+        // An idle connection keeps no large message.
+        self.message.clear();
+        answer
     }
 
     fn reset(&mut self) {

@@ -361,15 +361,44 @@ fn replies_are_borrowed_from_the_handler() {
         }
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap().read_at_once(3);
-    let address = server.local_addrs().unwrap()[0];
-    runtime.spawn(server.run(|_| Numbers(String::new(), 0)));
-    let mut client = Client::new(address);
-    client.send(b"HELO a\r\nMAIL FROM:<a@b.example>\r\n");
-    client.send(&b"RCPT TO:<c@d.example>\r\n".repeat(200));
-    assert_eq!(client.reply(), "250 mx.example.org");
-    assert_eq!(client.reply(), "250 2.1.0 OK");
-    for number in 1..=200 {
-        assert_eq!(client.reply(), format!("250 2.1.5 Recipient {number}"));
+    // Read in threes, and all at once: then the replies fill the output many times before the input is used up.
+    for at_once in [3, 65_536] {
+        let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap().read_at_once(at_once);
+        let address = server.local_addrs().unwrap()[0];
+        runtime.spawn(server.run(|_| Numbers(String::new(), 0)));
+        let mut client = Client::new(address);
+        let recipients = b"RCPT TO:<c@d.example>\r\n".repeat(1_000);
+        client.send(&[&b"HELO a\r\nMAIL FROM:<a@b.example>\r\n"[..], &recipients].concat());
+        assert_eq!(client.reply(), "250 mx.example.org");
+        assert_eq!(client.reply(), "250 2.1.0 OK");
+        for number in 1..=1_000 {
+            assert_eq!(client.reply(), format!("250 2.1.5 Recipient {number}"));
+        }
     }
+}
+
+#[test]
+fn each_message_has_its_own_envelope() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap();
+    let address = server.local_addrs().unwrap()[0];
+    let (sender, messages) = std::sync::mpsc::channel();
+    runtime.spawn(server.run(move |_| {
+        let sender = sender.clone();
+        process_message(move |message| Ok(sender.send(message.clone()).map(|()| None)?))
+    }));
+    let mut client = Client::new(address);
+    client.send(
+        b"EHLO a\r\nMAIL FROM:<lost@b.example> SIZE=10\r\nRCPT TO:<lost@d.example>\r\nRSET\r\n\
+        MAIL FROM:<A@b.example> body=8bitmime size=20\r\nRCPT TO:<C@d.example>\r\nRCPT TO:<postmaster>\r\n\
+        DATA\r\none\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<e@d.example>\r\nDATA\r\n.\r\nQUIT\r\n",
+    );
+    client.rest();
+    let mut seen = Vec::new();
+    for message in messages.try_iter() {
+        let options = message.mail_options.join(" ");
+        let text = String::from_utf8(message.data).unwrap();
+        seen.push(format!("{}|{}|{options}|{text}", message.mail_from, message.rcpt_tos.join(",")));
+    }
+    assert_eq!(seen, ["A@b.example|C@d.example,postmaster|BODY=8BITMIME SIZE=20|one\r\n", "|e@d.example||"]);
 }
