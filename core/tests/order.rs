@@ -328,6 +328,10 @@ fn no_command_slips_in_before_tls() {
             == smtpd_core::server::Progress::Moved
         {}
         assert_eq!(talk.state(), State::Tls);
+        // Nothing else happens until it stands.
+        let progress =
+            smtpd_core::server::step(&mut talk.session, &mut input, &mut talk.handler, std::task::Waker::noop());
+        assert_eq!(progress, smtpd_core::server::Progress::StartTls);
         talk.session.tls_started(&mut input, smtpd_core::server::Tls::default());
         assert_eq!((input, talk.state()), (&b""[..], Start));
         talk.session.sent(usize::MAX);

@@ -15,7 +15,7 @@ use smtpd_core::server::{
 };
 use smtpd_core::wire::Reply;
 
-/// Notes what it hears, and refuses senders and recipients that begin with `no`.
+/// Notes what it hears. Refuses senders and recipients that begin with `no`, DATA from `half`, text that holds `z`.
 #[derive(Default)]
 struct Notes {
     heard: Vec<String>,
@@ -39,14 +39,23 @@ impl Handler for Notes {
             false => Answer::Accept,
         }
     }
+    fn data(&mut self) -> Answer<'_> {
+        match self.heard.iter().rfind(|call| call.starts_with("mail")) {
+            Some(mail) if mail.starts_with("mail half") => Answer::Reply(Reply::new(451, "Not now")),
+            _ => Answer::Accept,
+        }
+    }
     fn text(&mut self, octets: &[u8]) -> Flow<'_> {
         self.text.extend_from_slice(octets);
         Flow::Continue
     }
     fn message(&mut self, _: u16) -> Answer<'_> {
         self.heard.push(format!("message {}", self.text.escape_ascii()));
-        self.text.clear();
-        Answer::Accept
+        let text = std::mem::take(&mut self.text);
+        match text.contains(&b'z') {
+            true => Answer::Reply(Reply::new(554, "No z here")),
+            false => Answer::Accept,
+        }
     }
     fn reset(&mut self) {
         self.text.clear();
@@ -294,13 +303,121 @@ fn what_is_not_asked_for_or_not_smtp_breaks_the_client() {
     assert_eq!(client.text(b"early"), 0);
 }
 
+/// Octets of a greeting, an EHLO with these extensions, and these replies, all to a client.
+fn told(client: &mut client::Session, mut replies: &[u8]) -> Vec<u16> {
+    let mut codes = Vec::new();
+    loop {
+        match client.poll(&mut replies) {
+            client::Event::Reply(_, reply) => codes.push(reply.code()),
+            client::Event::Idle => return codes,
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_client_goes_on_after_data_was_refused() {
+    let mut client = client::Session::new();
+    client.hello(b"a.example").unwrap();
+    client.data().unwrap();
+    assert_eq!(client.mail(b"", b""), Err(client::Error::OutOfOrder));
+    assert_eq!(told(&mut client, b"220 hi\r\n250 hi\r\n"), [220, 250]);
+    assert_eq!(told(&mut client, b"503 no\r\n"), [503]);
+    assert_eq!((client.text(b"x"), client.end_text()), (0, Err(client::Error::OutOfOrder)));
+    assert_eq!((client.mail(b"", b""), client.data()), (Ok(()), Ok(())));
+}
+
+#[test]
+fn a_client_forgets_what_a_refused_ehlo_offered() {
+    let mut client = client::Session::new();
+    client.hello(b"a.example").unwrap();
+    assert_eq!(told(&mut client, b"220 hi\r\n250-hi\r\n250-SIZE 9\r\n250 PIPELINING\r\n"), [220, 250]);
+    assert_eq!((client.extensions(), client.size()), (Extensions::PIPELINING.with(Extensions::SIZE), 9));
+    // However many there are: one line of the reply's storage is enough for them.
+    client.hello(b"a.example").unwrap();
+    let long =
+        [b"250-hi\r\n".as_slice(), &b"250-XUNKNOWN with parameters\r\n".repeat(99), b"250-8BITMIME\r\n250 SIZE 7\r\n"]
+            .concat();
+    match client.poll(&mut &long[..]) {
+        client::Event::Reply(client::Command::Hello, reply) => assert_eq!(reply.text(), b"hi"),
+        event => panic!("{event:?}"),
+    }
+    assert_eq!((client.extensions(), client.size()), (Extensions::EIGHTBITMIME.with(Extensions::SIZE), 7));
+    client.hello(b"a.example").unwrap();
+    assert_eq!(told(&mut client, b"550-no\r\n550-SIZE 9\r\n550 PIPELINING\r\n"), [550]);
+    assert_eq!((client.extensions(), client.size()), (Extensions::NONE, 0));
+}
+
+#[test]
+fn a_421_is_the_end_of_a_client() {
+    let mut client = client::Session::new();
+    assert_eq!(told(&mut client, b"220 hi\r\n"), [220]);
+    client.mail(b"", b"").unwrap();
+    assert_eq!(told(&mut client, b"421 bye\r\n"), [421]);
+    assert_eq!(
+        (client.mail(b"", b""), client.quit()),
+        (Err(client::Error::OutOfOrder), Err(client::Error::OutOfOrder))
+    );
+}
+
+#[test]
+fn a_client_takes_commands_whole_or_not_at_all_and_text_as_it_promised() {
+    let mut client = client::Session::new();
+    client.hello(b"a.example").unwrap();
+    told(&mut client, b"220 hi\r\n250-hi\r\n250 PIPELINING\r\n");
+    client.sent(client.output().len());
+    let mut count = 0;
+    while client.rcpt(&[b'x'; 99], b"").is_ok() {
+        count += 1;
+    }
+    let line = [b"RCPT TO:<".as_slice(), &[b'x'; 99], b">\r\n"].concat();
+    assert_eq!((client.output(), count), (&line.repeat(count)[..], 2_048 / line.len()));
+    // One that fits to the octet is taken, one octet more is not.
+    let left = 2_048 - line.len() * count - b"RCPT TO:<>\r\n".len();
+    assert_eq!(client.rcpt(&vec![b'y'; left + 1], b""), Err(client::Error::Full));
+    assert_eq!(client.rcpt(&vec![b'y'; left], b""), Ok(()));
+    assert_eq!(client.output().len(), 2_048);
+    client.sent(2_048);
+    assert_eq!(told(&mut client, "250 OK\r\n".repeat(count + 1).as_bytes()).len(), count + 1);
+    client.data().unwrap();
+    assert_eq!(told(&mut client, b"354 go\r\n"), [354]);
+    while client.room() > 0 {
+        // The worst that each octet can grow to.
+        let text = "\n".repeat(client.room());
+        assert_eq!(client.text(text.as_bytes()), text.len());
+    }
+    assert_eq!(client.end_text(), Err(client::Error::Full));
+    client.sent(client.output().len());
+    assert_eq!(client.end_text(), Ok(()));
+}
+
+#[test]
+fn a_leg_says_quit_before_it_closes() {
+    let mut leg = Leg::new(([127, 0, 0, 1], 25).into(), "relay.example");
+    assert_eq!(leg.need(), Need::Nothing);
+    leg.open();
+    assert_eq!(leg.need(), Need::Connect(([127, 0, 0, 1], 25).into()));
+    leg.connected();
+    leg.receive(&mut &b"220 hi\r\n"[..]);
+    assert_eq!(leg.answer(), Answer::Accept);
+    leg.close();
+    assert_eq!((leg.output(), leg.need()), (&b"QUIT\r\n"[..], Need::Nothing));
+    leg.sent(4);
+    assert_eq!(leg.need(), Need::Nothing);
+    leg.sent(2);
+    assert_eq!(leg.need(), Need::Close);
+    leg.lost();
+    assert_eq!(leg.need(), Need::Nothing);
+}
+
 fn conversation() -> impl Strategy<Value = String> {
     // Bare CR and LF are repaired on the way out, so there are none.
     let text = "([a-z.]{0,6}\r\n){0,5}";
     let piece = prop_oneof![
-        2 => prop_oneof![Just("a"), Just("no")].prop_map(|name| format!("MAIL FROM:<{name}@a.example> SIZE=9\r\n")),
+        2 => prop_oneof![Just("a"), Just("no"), Just("half")].prop_map(|name| format!("MAIL FROM:<{name}@a.example> SIZE=9\r\n")),
         5 => prop_oneof![Just("b"), Just("no"), Just("\"q q\"")].prop_map(|name| format!("RCPT TO:<{name}@b.example>\r\n")),
         2 => prop_oneof![Just("RSET\r\n"), Just("NOOP\r\n"), Just("EHLO b.example\r\n"), Just("XYZZY\r\n")].prop_map(String::from),
+        1 => Just("DATA\r\n".into()),
         2 => text.prop_map(|text| format!("DATA\r\n{text}.\r\n")),
     ];
     proptest::collection::vec(piece, 0..20).prop_map(|pieces| format!("EHLO a.example\r\n{}QUIT\r\n", pieces.concat()))

@@ -227,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn a_line_without_end_is_no_reply() {
+        let line = |length: usize| [b"250 ", &std::vec![b'x'; length - 4][..], b"\n"].concat();
+        assert_eq!(read(&line(4_096)).0, ReplyProgress::Complete(250));
+        assert_eq!(read(&line(4_097)).0, ReplyProgress::Malformed);
+        assert_eq!(read(&b"250-a\r\n".repeat(1_024)).0, ReplyProgress::Starved);
+        assert_eq!(read(&b"250-a\r\n".repeat(1_025)).0, ReplyProgress::Malformed);
+    }
+
+    #[test]
     fn text_beyond_the_buffer_is_skipped() {
         let mut long = std::vec::Vec::new();
         for _ in 0..20 {
