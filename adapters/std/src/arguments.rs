@@ -1,6 +1,7 @@
 //! The command line: Python's options, and a few more.
 
 use std::fmt;
+use std::io::{self, Write};
 
 use clap::Parser;
 use smtpd_std::{Config, Form};
@@ -87,8 +88,8 @@ impl Arguments {
             return Err(Exit { message: USAGE.to_owned(), code: 0 });
         }
         if options.version {
-            println!("smtpd {}", env!("CARGO_PKG_VERSION"));
-            return Err(Exit { message: String::new(), code: 0 });
+            let written = writeln!(io::stdout(), "smtpd {}", env!("CARGO_PKG_VERSION"));
+            return Err(Exit { message: String::new(), code: u8::from(written.is_err()) });
         }
         options.judge()
     }

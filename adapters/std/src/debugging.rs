@@ -66,6 +66,9 @@ impl Clone for Printer {
     }
 }
 
+/// Octets of memory that are kept from message to message.
+const SPARE: usize = 65_536;
+
 /// To a message that could not be printed.
 const NOT_PRINTED: Reply<'static> = Reply::new(451, "Message could not be printed").enhanced(3, 0);
 
@@ -97,7 +100,12 @@ impl ProcessMessage for Printer {
 fn print_all(mut output: impl Write, form: Form, jobs: &mpsc::Receiver<Job>) -> io::Result<()> {
     let mut text = Octets(Vec::new());
     for Job { message, printed } in jobs {
+        // Whoever sent it was told no meanwhile, and may send it again.
+        if printed.is_closed() {
+            continue;
+        }
         text.0.clear();
+        text.0.shrink_to(SPARE);
         let (mail_options, rcpt_options) = (message.mail_options.join(" "), message.rcpt_options.join(" "));
         let message = Printed {
             peer: message.peer.address.map(|address| address.ip()),

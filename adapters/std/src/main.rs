@@ -1,6 +1,6 @@
 //! The command `smtpd`: Python's `python -m smtpd`, rebuilt.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,7 +33,7 @@ impl Exit {
 
     fn report(self) -> ExitCode {
         if !self.message.is_empty() {
-            eprintln!("{}", self.message);
+            let _ = writeln!(io::stderr(), "{}", self.message);
         }
         self.code.into()
     }
@@ -41,7 +41,12 @@ impl Exit {
 
 fn run(arguments: &Arguments) -> Result<(), Exit> {
     let level = if arguments.debug { LevelFilter::TRACE } else { LevelFilter::WARN };
-    tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
+        .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Exit::failure(format!("smtpd: {error}")))?;
     runtime.block_on(serve(arguments))
@@ -56,7 +61,8 @@ async fn serve(arguments: &Arguments) -> Result<(), Exit> {
     }
     if let Ok(addresses) = server.local_addrs() {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        eprintln!("smtpd: listening on {}", addresses.join(" and "));
+        // Whether anybody reads it or not: `eprintln!` would panic.
+        let _ = writeln!(io::stderr(), "smtpd: listening on {}", addresses.join(" and "));
     }
     tokio::spawn(stop_on_signals(server.stopper()));
     match arguments.class {

@@ -164,6 +164,7 @@ where
     S: Fn(TcpStream, Peer, Settings, Waiting),
 {
     let connection = waiting.clone();
+    let mut is_warned = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -172,13 +173,16 @@ where
         };
         match accepted {
             Ok((stream, address)) => {
+                is_warned = false;
                 // One write holds all replies; nothing is gained by holding them back.
                 let _ = stream.set_nodelay(true);
                 start(stream, Peer::new(Some(canonical(address))), settings.clone(), connection.clone());
             }
             // Out of descriptors or memory: connections that end give some back.
             Err(error) => {
-                tracing::warn!("accept: {error}");
+                if !std::mem::replace(&mut is_warned, true) {
+                    tracing::warn!("accept: {error}");
+                }
                 sleep(Duration::from_millis(50)).await;
             }
         }

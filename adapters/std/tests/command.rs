@@ -298,3 +298,24 @@ fn what_is_no_mail_is_no_harm() {
     drop(client);
     assert_eq!(Client::new(server.address).say("NOOP"), "250 2.0.0 OK");
 }
+
+#[test]
+fn a_closed_stderr_is_no_harm() {
+    let mut server = Running::new(&["-d"]);
+    drop(std::mem::replace(&mut server.stderr, BufReader::new(spare_stderr())));
+    let mut client = Client::new(server.address);
+    mail(&mut client, "text\r\n");
+    assert_eq!(client.reply(), "250 2.0.0 OK");
+    assert_eq!(client.say("QUIT"), "221 2.0.0 Bye");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    assert!(server.stdout().contains("\nb'text'\n"));
+}
+
+/// Something to put in the place of a pipe that is to be closed.
+fn spare_stderr() -> std::process::ChildStderr {
+    let mut child = smtpd(&["-V"]).spawn().unwrap();
+    child.wait().unwrap();
+    child.stderr.take().unwrap()
+}
