@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use smtpd_core::server::{Config, Ending, Handler, Patience, Peer, Progress, Session, State, step};
+use smtpd_core::server::{Answer, Config, Ending, Flow, Handler, Patience, Peer, Progress, Rcpt, Session, State, step};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -193,13 +193,13 @@ pub(crate) fn is_between(session: &Session<'_, Pooled, Pooled>) -> bool {
 struct Broken;
 
 impl Handler for Broken {
-    fn rcpt(&mut self, _: smtpd_core::server::Rcpt<'_>) -> smtpd_core::server::Answer<'_> {
-        smtpd_core::server::Answer::Later
+    fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> {
+        Answer::Later
     }
-    fn text(&mut self, _: &[u8]) -> smtpd_core::server::Flow<'_> {
-        smtpd_core::server::Flow::Continue
+    fn text(&mut self, _: &[u8]) -> Flow<'_> {
+        Flow::Continue
     }
-    fn message(&mut self, _: u16) -> smtpd_core::server::Answer<'_> {
-        smtpd_core::server::Answer::Later
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        Answer::Later
     }
 }
