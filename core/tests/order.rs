@@ -72,6 +72,7 @@ const SMTP: [Row; 14] = [
 fn as_built(line: &str, cell: (u16, State, &'static str), at: State) -> (u16, State, &'static str) {
     match line.split(' ').next() {
         Some("EXPN" | "HELP") if !HAS_HELP => (500, at, ""),
+        Some("STARTTLS") if cfg!(not(feature = "starttls")) => (500, at, ""),
         _ => cell,
     }
 }
@@ -102,6 +103,7 @@ fn verb(line: &str) -> Option<Verb> {
     Some(match line.split(' ').next()? {
         "HELO" => Verb::Helo,
         "EHLO" => Verb::Ehlo,
+        #[cfg(feature = "lmtp")]
         "LHLO" => Verb::Lhlo,
         "MAIL" => Verb::Mail,
         "RCPT" => Verb::Rcpt,
@@ -114,6 +116,7 @@ fn verb(line: &str) -> Option<Verb> {
         "EXPN" => Verb::Expn,
         #[cfg(feature = "expn-help")]
         "HELP" => Verb::Help,
+        #[cfg(feature = "starttls")]
         "STARTTLS" => Verb::StartTls,
         _ => return None,
     })
@@ -142,6 +145,7 @@ fn without_need_of_hello_mail_comes_first() {
     assert_eq!((talk.state(), talk.code("MAIL FROM:<>"), talk.code("DATA")), (Ready, 250, 503));
 }
 
+#[cfg(feature = "lmtp")]
 #[test]
 fn lmtp_has_lhlo_in_place_of_helo_and_ehlo() {
     let mut config = Config::new("mx.example.org");
@@ -180,7 +184,10 @@ fn after_a_greeting_that_says_no_only_quit_is_left() {
     // RFC 5321 §3.1: 554 in place of the greeting, then 503 to everything but QUIT.
     let mut config = Config::new("mx.example.org");
     config.need_hello = false;
-    config.extensions = config.extensions.with(Extensions::STARTTLS);
+    #[cfg(feature = "starttls")]
+    {
+        config.extensions = config.extensions.with(Extensions::STARTTLS);
+    }
     let refuses = || Notes::by(|question| if question == "connected" { say(554) } else { Verdict::Yes });
     for (line, ..) in &SMTP {
         let Some(verb) = verb(line) else { continue };
@@ -299,6 +306,7 @@ fn a_new_ehlo_ends_the_transaction_and_what_was_offered() {
     assert_eq!((talk.session.offered(), talk.code("MAIL FROM:<>")), (Extensions::NONE, 250));
 }
 
+#[cfg(feature = "starttls")]
 #[test]
 fn starttls_where_it_is_switched_on() {
     let mut config = Config::new("mx.example.org");
@@ -315,6 +323,7 @@ fn starttls_where_it_is_switched_on() {
     assert_eq!((talk.code("STARTTLS"), talk.state()), (502, Ready), "and not taken again");
 }
 
+#[cfg(feature = "starttls")]
 #[test]
 fn no_command_slips_in_before_tls() {
     // RFC 3207 §4.2: what stands in the input behind STARTTLS was sent in the clear and is thrown away.

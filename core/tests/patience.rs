@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use common::{Notes, Talk, Verdict, built, say};
 use heapless::Vec as Inline;
-use smtpd_core::server::{Answer, Config, Ending, Event, Extensions, Flow, Peer, Progress, Session, State, step};
+use smtpd_core::server::{Answer, Config, Ending, Event, Flow, Peer, Progress, Session, State, step};
 use smtpd_core::wire::Reply;
 
 const TO_TEXT: [&str; 4] = ["EHLO c.example", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"];
@@ -142,8 +142,7 @@ fn answers_and_output_that_is_all_sent_start_the_timer_anew() {
 
 #[test]
 fn the_end_in_every_state() {
-    let mut config = config();
-    config.extensions = config.extensions.with(Extensions::STARTTLS);
+    let config = config();
     let lines = ["EHLO c.example", "MAIL FROM:<>", "RCPT TO:<c@d.example>", "DATA", "Hi\r\n.", "VRFY c"];
     for (why, said) in [
         (Ending::Expired, "421 4.4.2 Timeout, closing\r\n"),
@@ -181,10 +180,22 @@ fn the_end_in_every_state() {
             assert_eq!(talk.say("T\r\n.\r\nQUIT\r\n"), "");
             assert_eq!(talk.handler.take(), format!("closed {why:?}"));
         }
-        // Before anything was said, and in the middle of a handshake, where only TLS may be said.
+        // Before anything was said.
         let mut session = Session::new(&config, Peer::default());
         session.end(why);
         assert_eq!(session.output(), built(said).as_bytes());
+    }
+}
+
+#[cfg(feature = "starttls")]
+#[test]
+fn the_end_within_a_handshake() {
+    let mut config = config();
+    config.extensions = config.extensions.with(smtpd_core::server::Extensions::STARTTLS);
+    for why in
+        [Ending::Expired, Ending::Stopping, Ending::Fault, Ending::Limit, Ending::Lost, Ending::Refused, Ending::Quit]
+    {
+        // Only TLS may be said now.
         let mut talk = Talk::after(&config, Notes::new(), &["EHLO c.example"]);
         while step(&mut talk.session, &mut &b"STARTTLS\r\n"[..], &mut talk.handler, Waker::noop()) == Progress::Moved {}
         assert_eq!(talk.state(), State::Tls);

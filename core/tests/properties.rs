@@ -336,7 +336,12 @@ fn config() -> impl Strategy<Value = Config<'static>> {
     );
     (limits, any::<bool>(), any::<bool>()).prop_map(|(limits, lmtp, need_hello)| {
         let mut config = Config::new("mx.example.org");
-        (config.lmtp, config.need_hello) = (lmtp, need_hello);
+        config.need_hello = need_hello;
+        #[cfg(feature = "lmtp")]
+        {
+            config.lmtp = lmtp;
+        }
+        let _ = lmtp;
         let own = &mut config.limits;
         (own.line, own.recipients, own.size, own.drain, own.commands, own.errors, own.transactions) = limits;
         config
@@ -368,13 +373,13 @@ proptest! {
         let whole = Ways { reads: vec![usize::MAX / 2], write: usize::MAX, storage };
         let once = play(&config, &input, &whole, manners.notes());
         let limit = match config.limits.line { 0 => STORAGES[storage].0, line => STORAGES[storage].0.min(line.into()) };
-        hold_replies_against_input(&input, &once, config.lmtp, limit);
-        hold_transactions(&manners, &once, config.lmtp);
+        hold_replies_against_input(&input, &once, common::is_lmtp(&config), limit);
+        hold_transactions(&manners, &once, common::is_lmtp(&config));
         let once = without_recipients_of_nobody(&manners, once);
         for reads in [ways.reads.clone(), vec![1]] {
             let ways = Ways { reads, storage, ..ways.clone() };
             let cut = play(&config, &input, &ways, manners.notes());
-            hold_transactions(&manners, &cut, config.lmtp);
+            hold_transactions(&manners, &cut, common::is_lmtp(&config));
             prop_assert_eq!(&without_recipients_of_nobody(&manners, cut), &once);
         }
         if config.limits.line == 512 {

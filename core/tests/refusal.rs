@@ -27,6 +27,7 @@ fn the_reply_waits_for_the_last_octet() {
     assert_eq!(talk.say("abc\r\n.\r\nNOOP\r\n"), format!("554-one\r\n554 two\r\n{}", built("250 2.0.0 OK\r\n")));
 }
 
+#[cfg(feature = "lmtp")]
 #[test]
 fn lmtp_gives_every_recipient_the_refusal_and_the_verdict() {
     let mut config = Config::new("mx.example.org");

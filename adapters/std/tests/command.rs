@@ -287,7 +287,7 @@ fn ipv6_and_a_port_in_use() {
 #[test]
 fn what_is_no_mail_is_no_harm() {
     let server = Running::new(&[]);
-    for octets in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+    for octets in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"Host: a\r\n\r\nNOOP\r\n"] {
         let mut client = Client::new(server.address);
         client.send(octets);
         assert_eq!(client.hear(), "421 4.7.0 This is SMTP, closing");

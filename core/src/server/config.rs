@@ -31,6 +31,7 @@ pub struct Config<'c> {
     /// Whether MAIL needs HELO or EHLO before it (RFC 5321 §4.1.4: a client must, but some devices don't).
     pub need_hello: bool,
     /// Speaks LMTP (RFC 2033): LHLO in place of HELO and EHLO, one reply for each recipient after the text.
+    #[cfg(feature = "lmtp")]
     pub lmtp: bool,
     /// What the session itself says.
     pub texts: &'c Texts<'c>,
@@ -48,9 +49,17 @@ impl<'c> Config<'c> {
             extensions: DEFAULT_EXTENSIONS,
             commands: Commands::ALL,
             need_hello: true,
+            #[cfg(feature = "lmtp")]
             lmtp: false,
             texts: &Texts::STANDARD,
         }
+    }
+
+    pub(crate) const fn is_lmtp(&self) -> bool {
+        #[cfg(feature = "lmtp")]
+        return self.lmtp;
+        #[cfg(not(feature = "lmtp"))]
+        false
     }
 }
 

@@ -22,6 +22,7 @@ pub enum Event<'s> {
     /// Question: HELO, EHLO or LHLO.
     Hello(Hello<'s>),
     /// Start TLS once the output has been sent, then call [`Session::tls_started`].
+    #[cfg(feature = "starttls")]
     StartTls,
     /// Question: MAIL, which begins a transaction.
     Mail(Mail<'s>),

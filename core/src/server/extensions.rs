@@ -14,6 +14,7 @@ impl Extensions {
     /// 8BITMIME (RFC 6152). Needs a handler that takes octets above 127, as each one does that keeps what it gets.
     pub const EIGHTBITMIME: Self = Self(1 << 2);
     /// STARTTLS (RFC 3207). Needs an adapter that knows TLS.
+    #[cfg(feature = "starttls")]
     pub const STARTTLS: Self = Self(1 << 3);
     /// ENHANCEDSTATUSCODES (RFC 2034).
     #[cfg(feature = "enhanced")]

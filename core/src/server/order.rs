@@ -26,6 +26,7 @@ pub enum State {
     /// A new HELO or EHLO ended a transaction, which the handler has to hear.
     Aborted,
     /// STARTTLS was accepted: nothing is read until TLS stands.
+    #[cfg(feature = "starttls")]
     Tls,
     /// The end has come, which the handler has to hear.
     Closing(Ending),
@@ -109,16 +110,20 @@ impl Order {
             return Err(&texts.not_implemented);
         }
         match (verb, self.state) {
-            (Verb::Helo | Verb::Ehlo, _) if config.lmtp => Err(&texts.unrecognized),
+            (Verb::Helo | Verb::Ehlo, _) if config.is_lmtp() => Err(&texts.unrecognized),
+            #[cfg(feature = "lmtp")]
             (Verb::Lhlo, _) if !config.lmtp => Err(&texts.unrecognized),
             (Verb::Mail | Verb::Rcpt | Verb::Data, Start) if config.need_hello => Err(&texts.need_hello),
             (Verb::Mail, Transaction) => Err(&texts.nested_mail),
             (Verb::Rcpt | Verb::Data, Start | Ready) => Err(&texts.need_mail),
             (Verb::Data, Transaction) if self.recipients == 0 => Err(&texts.need_rcpt),
+            #[cfg(feature = "starttls")]
             (Verb::StartTls, _) if !config.extensions.contains(super::Extensions::STARTTLS) => {
                 Err(&texts.not_implemented)
             }
+            #[cfg(feature = "starttls")]
             (Verb::StartTls, Start) => Err(&texts.need_hello),
+            #[cfg(feature = "starttls")]
             (Verb::StartTls, Transaction) => Err(&texts.in_transaction),
             _ => Ok(()),
         }

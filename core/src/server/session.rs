@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::event::{Answer, Ending, Event, Flow, Hello, Mail, Patience, Peer, Rcpt, Tls, Verify};
+use super::event::{Answer, Ending, Event, Flow, Hello, Mail, Patience, Peer, Rcpt, Verify};
 use super::line::{self, Kept, Line};
 use super::order::{Question, State};
 use super::output::{Output, sends_enhanced};
@@ -11,7 +11,7 @@ use super::text::{Fate, Received, Text};
 use super::{Config, Extensions, Order, Texts};
 use crate::log;
 use crate::store::Store;
-use crate::wire::{Command, Malformed, Reply, Unfit, Verb, split};
+use crate::wire::{Command, Malformed, Reply, Unfit, Verb, cut, split};
 
 /// A server's session with one client, without I/O.
 ///
@@ -63,7 +63,7 @@ pub struct Session<'c, L: Store = Vec<u8, 1024>, O: Store = Vec<u8, 1024>> {
     candidate: Extensions,
     order: Order,
     text: Text,
-    due: Due,
+    due: Due<'c>,
     /// The newest open question was answered out of turn: it gets 451.
     is_faulty: bool,
     epoch: u32,
@@ -74,16 +74,15 @@ pub struct Session<'c, L: Store = Vec<u8, 1024>, O: Store = Vec<u8, 1024>> {
 
 /// Lines that are due as soon as the output has room for them; nothing else is done before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
+enum Due<'c> {
     Nothing,
     /// The rest of EHLO's answer.
     Keywords(Extensions),
     /// 503 for so many RCPT behind a refused MAIL.
+    #[cfg(feature = "backlog")]
     NeedMail(u16),
-    /// The reply that was kept, or that to a message over the limit, for so many recipients.
-    Refusal(Fate, u16),
-    /// 451 for the question that was answered out of turn.
-    Fault,
+    /// This reply, for so many recipients; none: the one that was kept.
+    Replies(Option<&'c Reply<'c>>, u16),
 }
 
 impl<'c> Session<'c> {
@@ -126,7 +125,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             self.order.state = State::Closed;
             return Event::Closed(why);
         }
-        if !self.can_answer() || self.is_faulty {
+        if !self.can_answer() || self.is_faulty() {
             return Event::Idle;
         }
         match (self.order.state, self.order.question) {
@@ -138,11 +137,13 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 self.order.reset();
                 Event::Reset
             }
-            (State::Complete(asked), Question::None) => match self.order.next_message(asked, self.config.lmtp) {
+            (State::Complete(asked), Question::None) => match self.order.next_message(asked, self.config.is_lmtp()) {
                 Some(recipient) => Event::Message(recipient),
                 None => Event::Handled,
             },
-            (State::New | State::Complete(_) | State::Closed | State::Tls, _) => Event::Idle,
+            (State::New | State::Complete(_) | State::Closed, _) => Event::Idle,
+            #[cfg(feature = "starttls")]
+            (State::Tls, _) => Event::Idle,
             _ => self.command(input),
         }
     }
@@ -179,17 +180,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             (Question::Connected, Answer::Accept) => self.say(question, reply, self.config.greeting.as_bytes()),
             _ => self.say(question, reply, reply.text()),
         }
-        if behind > 0 {
-            self.due = Due::NeedMail(behind);
-        }
-        if self.is_faulty && self.order.open() <= 1 {
-            self.is_faulty = false;
-            // Behind a refused MAIL none is open any more.
-            if self.order.open() == 1 {
-                self.order.proceed(false);
-                self.due = Due::Fault;
-            }
-        }
+        self.answer_behind(behind);
         self.produce();
         true
     }
@@ -242,7 +233,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     /// Whether further questions may come while those that are open are not answered, if input is given.
     #[must_use]
     pub fn takes_more(&self) -> bool {
-        self.order.takes_more() && !self.is_faulty && !matches!(self.kept, Kept::Whole | Kept::TooLong)
+        self.order.takes_more() && !self.is_faulty() && !matches!(self.kept, Kept::Whole | Kept::TooLong)
     }
 
     /// Whether the output has room for one reply of any length.
@@ -267,8 +258,9 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     /// TLS stands. All that was read before is thrown away, and all that the client said is forgotten: nobody can
     /// put commands in front of the handshake (RFC 3207 §4.2).
-    pub fn tls_started(&mut self, input: &mut &[u8], tls: Tls) {
-        let Tls = tls;
+    #[cfg(feature = "starttls")]
+    pub fn tls_started(&mut self, input: &mut &[u8], tls: super::Tls) {
+        let super::Tls = tls;
         if self.order.state != State::Tls {
             return;
         }
@@ -312,14 +304,40 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         self.close(reply, why);
     }
 
+    /// Without a backlog nothing can be answered out of turn.
+    fn is_faulty(&self) -> bool {
+        cfg!(feature = "backlog") && self.is_faulty
+    }
+
     /// Answers the newest open question out of turn, which is a mistake: it will get 451, and none is asked before.
     pub(crate) fn fault(&mut self) {
         self.is_faulty = true;
     }
 
+    /// What has to be answered without its turn: RCPT behind a refused MAIL, and the question that was answered too soon.
+    fn answer_behind(&mut self, behind: u16) {
+        #[cfg(feature = "backlog")]
+        if behind > 0 {
+            self.due = Due::NeedMail(behind);
+        }
+        let _ = behind;
+        if self.is_faulty() && self.order.open() <= 1 {
+            self.is_faulty = false;
+            // Behind a refused MAIL none is open any more.
+            if self.order.open() == 1 {
+                self.order.proceed(false);
+                self.due = Due::Replies(Some(&self.config.texts.fault), 1);
+            }
+        }
+    }
+
     fn close(&mut self, reply: Option<&Reply<'_>>, why: Ending) {
         // Behind the last reply nothing is said any more, and in the middle of a handshake nothing that is not TLS.
-        let is_heard = !matches!(self.order.state, State::Closing(_) | State::Closed | State::Tls);
+        let is_heard = match self.order.state {
+            #[cfg(feature = "starttls")]
+            State::Tls => false,
+            state => !matches!(state, State::Closing(_) | State::Closed),
+        };
         if let (true, Some(reply)) = (is_heard && self.can_answer(), reply) {
             self.output.reply(reply, self.config);
         }
@@ -336,7 +354,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     /// Closes with the reply that is kept, once the output has room for it: the reply to DATA may still be in it.
     fn close_with_kept(&mut self, why: Ending) {
-        self.due = Due::Refusal(Fate::Refused, 1);
+        self.due = Due::Replies(None, 1);
         self.order.close(why);
         self.produce();
     }
@@ -372,17 +390,19 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                     (None, left.is_empty())
                 }
                 // An error each, as they are for a client whose RCPT came behind the answer to MAIL.
+                #[cfg(feature = "backlog")]
                 Due::NeedMail(_) if !self.order.count_error(config.limits.errors) => {
                     self.order.close(Ending::Limit);
                     (Some(&config.texts.limit), true)
                 }
+                #[cfg(feature = "backlog")]
                 Due::NeedMail(left) => (Some(&config.texts.need_mail), count_down(left)),
-                Due::Refusal(Fate::TooBig, left) => (Some(&config.texts.size), count_down(left)),
-                Due::Refusal(_, left) => {
-                    self.output.octets_of_reply(self.line.octets());
-                    (None, count_down(left))
+                Due::Replies(reply, left) => {
+                    if reply.is_none() {
+                        self.output.octets_of_reply(self.line.octets());
+                    }
+                    (*reply, count_down(left))
                 }
-                Due::Fault => (Some(&config.texts.fault), true),
             };
             if let Some(reply) = reply {
                 self.output.reply(reply, config);
@@ -418,7 +438,8 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 Event::Handled
             }
             Received::End(fate) => {
-                self.due = Due::Refusal(fate, self.order.replies(self.config.lmtp));
+                let reply = if fate == Fate::TooBig { Some(&self.config.texts.size) } else { None };
+                self.due = Due::Replies(reply, self.order.replies(self.config.is_lmtp()));
                 self.order.reset();
                 self.epoch = self.epoch.wrapping_add(1);
                 self.produce();
@@ -459,7 +480,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         let verdict = match line {
             _ if !order.may_command(config.limits.commands) => Err(&config.texts.limit),
             None => Err(&config.texts.line_too_long),
-            Some(line) => ask(line, order, config, *offered, *peer),
+            Some(line) => ask(line, order, config, *offered),
         };
         if is_behind && verdict.is_err() {
             return Event::Idle;
@@ -486,6 +507,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Event::Hello(_) => *candidate = announced(config, *peer),
             Event::Data => *text = Text::new(),
             Event::Reset => output.reply(&config.texts.ok, config),
+            #[cfg(feature = "starttls")]
             Event::StartTls => output.reply(&config.texts.start_tls, config),
             _ => {}
         }
@@ -505,7 +527,6 @@ fn ask<'c, 's>(
     order: &mut Order,
     config: &Config<'c>,
     offered: Extensions,
-    peer: Peer,
 ) -> Result<Event<'s>, &'c Reply<'c>> {
     let texts = config.texts;
     let (verb, argument) = split(line).map_err(|unfit| match unfit {
@@ -513,9 +534,10 @@ fn ask<'c, 's>(
         Unfit::NotAscii => &texts.not_ascii,
     })?;
     let Some(verb) = verb else {
-        // A browser that was sent here may carry SMTP in the body of its request: it gets no second line.
-        let is_http = line.split_last_chunk::<8>().is_some_and(|(_, tail)| tail.starts_with(b"HTTP/1."));
-        return Err(if is_http { &texts.foreign } else { &texts.unrecognized });
+        // A browser that was sent here may carry SMTP in the body of its request, whatever method it was told to use: its
+        // first header is the last line that it gets answered.
+        let is_header = cut(line, b' ').0.ends_with(b":");
+        return Err(if is_header { &texts.foreign } else { &texts.unrecognized });
     };
     if order.question == Question::None {
         order.admit(verb, config)?;
@@ -567,8 +589,9 @@ fn ask<'c, 's>(
             order.close(Ending::Quit);
             return Err(&texts.bye);
         }
-        // RFC 3207 §4.2: not offered within TLS.
-        Command::StartTls if peer.tls => return Err(&texts.not_implemented),
+        #[cfg(feature = "starttls")]
+        Command::StartTls if !offered.contains(Extensions::STARTTLS) => return Err(&texts.not_implemented),
+        #[cfg(feature = "starttls")]
         Command::StartTls => {
             order.state = State::Tls;
             Event::StartTls
@@ -585,7 +608,11 @@ fn announced(config: &Config<'_>, peer: Peer) -> Extensions {
     };
     #[cfg(not(feature = "expn-help"))]
     let all = config.extensions;
-    if peer.tls { all.without(Extensions::STARTTLS) } else { all }
+    #[cfg(feature = "starttls")]
+    // RFC 3207 §4.2: not within TLS.
+    let all = if peer.tls { all.without(Extensions::STARTTLS) } else { all };
+    let _ = peer;
+    all
 }
 
 /// What the session says when the handler accepts; a greeting has words of its own.

@@ -23,7 +23,7 @@ pub enum Progress {
         /// Whether further input would be taken meanwhile (only for a handler with a backlog): more RCPT commands.
         read: bool,
     },
-    /// Send the output, start TLS, then call [`Session::tls_started`].
+    /// Send the output, start TLS, then call [`Session::tls_started`]: only with the feature `starttls`.
     StartTls,
     /// Send the output, then close: see the contract of [`Session`], 3.
     Closed,
@@ -101,6 +101,7 @@ pub fn step<L: Store, O: Store>(
             return Progress::Closed;
         }
         Event::Handled | Event::Text(_) => return Progress::Moved,
+        #[cfg(feature = "starttls")]
         Event::StartTls => return Progress::StartTls,
         Event::Idle => return idle(session, input, open),
     };
@@ -119,6 +120,7 @@ pub fn step<L: Store, O: Store>(
 fn idle<L: Store, O: Store>(session: &Session<'_, L, O>, input: &[u8], open: u16) -> Progress {
     match session.state() {
         State::Closed => Progress::Closed,
+        #[cfg(feature = "starttls")]
         State::Tls => Progress::StartTls,
         _ if open > 0 => Progress::Wait { read: input.is_empty() && session.takes_more() },
         _ if !session.can_answer() => Progress::Write,

@@ -22,6 +22,7 @@ pub struct Texts<'c> {
     /// To QUIT: 221.
     pub bye: Reply<'c>,
     /// To STARTTLS: 220.
+    #[cfg(feature = "starttls")]
     pub start_tls: Reply<'c>,
     /// To HELP: 214.
     #[cfg(feature = "expn-help")]
@@ -55,6 +56,7 @@ pub struct Texts<'c> {
     /// Any command but QUIT after a greeting that said no.
     pub refused: Reply<'c>,
     /// STARTTLS within a transaction.
+    #[cfg(feature = "starttls")]
     pub in_transaction: Reply<'c>,
     /// More recipients than [`Limits::recipients`](super::Limits::recipients).
     pub recipients: Reply<'c>,
@@ -84,6 +86,7 @@ impl Texts<'_> {
         message: Reply::new(250, "OK").enhanced(0, 0),
         verify: Reply::new(252, "Cannot verify, but will accept and attempt delivery").enhanced(0, 0),
         bye: Reply::new(221, "Bye").enhanced(0, 0),
+        #[cfg(feature = "starttls")]
         start_tls: Reply::new(220, "Start TLS").enhanced(0, 0),
         #[cfg(feature = "expn-help")]
         help: Reply::new(214, "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY EXPN HELP (RFC 5321)").enhanced(0, 0),
@@ -101,6 +104,7 @@ impl Texts<'_> {
         need_mail: Reply::new(503, "Send MAIL first").enhanced(5, 1),
         need_rcpt: Reply::new(503, "No valid recipient").enhanced(5, 1),
         refused: Reply::new(503, "No service here, send QUIT").enhanced(5, 1),
+        #[cfg(feature = "starttls")]
         in_transaction: Reply::new(503, "Not within a transaction").enhanced(5, 1),
         recipients: Reply::new(452, "Too many recipients").enhanced(5, 3),
         size: Reply::new(552, "Message exceeds the size limit").enhanced(3, 4),

@@ -12,6 +12,7 @@ pub enum Verb {
     /// EHLO (RFC 5321 §4.1.1.1).
     Ehlo,
     /// LHLO (RFC 2033 §4.1).
+    #[cfg(feature = "lmtp")]
     Lhlo,
     /// MAIL (RFC 5321 §4.1.1.2).
     Mail,
@@ -34,6 +35,7 @@ pub enum Verb {
     /// QUIT (RFC 5321 §4.1.1.10).
     Quit,
     /// STARTTLS (RFC 3207).
+    #[cfg(feature = "starttls")]
     StartTls,
 }
 
@@ -81,6 +83,7 @@ pub enum Command<'l> {
     /// QUIT.
     Quit,
     /// STARTTLS.
+    #[cfg(feature = "starttls")]
     StartTls,
 }
 
@@ -142,10 +145,10 @@ impl<'l> Command<'l> {
                 let params = Params::parse(rest).ok_or(Malformed::Argument)?;
                 Ok(Self::Rcpt { path, params })
             }
-            Verb::Helo | Verb::Ehlo | Verb::Lhlo => match is_hello_name(argument) {
-                true => Ok(Self::Hello { name: argument, extended: verb != Verb::Helo }),
-                false => Err(Malformed::Argument),
-            },
+            Verb::Helo => hello(argument, false),
+            Verb::Ehlo => hello(argument, true),
+            #[cfg(feature = "lmtp")]
+            Verb::Lhlo => hello(argument, true),
             Verb::Vrfy => verify(argument, false),
             #[cfg(feature = "expn-help")]
             Verb::Expn => verify(argument, true),
@@ -155,9 +158,14 @@ impl<'l> Command<'l> {
             Verb::Data => bare(Self::Data),
             Verb::Rset => bare(Self::Rset),
             Verb::Quit => bare(Self::Quit),
+            #[cfg(feature = "starttls")]
             Verb::StartTls => bare(Self::StartTls),
         }
     }
+}
+
+fn hello(name: &[u8], extended: bool) -> Result<Command<'_>, Malformed> {
+    if is_hello_name(name) { Ok(Command::Hello { name, extended }) } else { Err(Malformed::Argument) }
 }
 
 fn verify(string: &[u8], expand: bool) -> Result<Command<'_>, Malformed> {
@@ -174,6 +182,7 @@ fn verb(word: &[u8]) -> Option<Verb> {
     const VERBS: &[(u32, Verb)] = &[
         (upper(*b"HELO"), Verb::Helo),
         (upper(*b"EHLO"), Verb::Ehlo),
+        #[cfg(feature = "lmtp")]
         (upper(*b"LHLO"), Verb::Lhlo),
         (upper(*b"MAIL"), Verb::Mail),
         (upper(*b"RCPT"), Verb::Rcpt),
@@ -187,12 +196,13 @@ fn verb(word: &[u8]) -> Option<Verb> {
         (upper(*b"NOOP"), Verb::Noop),
         (upper(*b"QUIT"), Verb::Quit),
     ];
-    let (first, rest) = word.split_first_chunk::<4>()?;
-    if !rest.is_empty() {
-        return super::same(word, b"STARTTLS").then_some(Verb::StartTls);
+    #[cfg(feature = "starttls")]
+    if super::same(word, b"STARTTLS") {
+        return Some(Verb::StartTls);
     }
-    let first = upper(*first);
-    VERBS.iter().find(|(name, _)| *name == first).map(|(_, verb)| *verb)
+    let word = <[u8; 4]>::try_from(word).ok()?;
+    let word = upper(word);
+    VERBS.iter().find(|(name, _)| *name == word).map(|(_, verb)| *verb)
 }
 
 /// Four octets in upper case. Only letters become letters by the missing bit, and only ASCII's: a Kelvin sign

@@ -6,10 +6,18 @@ use std::task::Waker;
 
 use heapless::Vec as Inline;
 use smtpd_core::server::{
-    Answer, Config, Ending, Flow, Handler, Hello, Mail, Peer, Progress, Rcpt, Session, State, Tls, Verify, step,
+    Answer, Config, Ending, Flow, Handler, Hello, Mail, Peer, Progress, Rcpt, Session, State, Verify, step,
 };
 use smtpd_core::store::Store;
 use smtpd_core::wire::Reply;
+
+/// Where LMTP is built in.
+pub fn is_lmtp(config: &Config<'_>) -> bool {
+    #[cfg(feature = "lmtp")]
+    return config.lmtp;
+    #[cfg(not(feature = "lmtp"))]
+    matches!(config, _ if false)
+}
 
 /// What a rule says to a question.
 #[derive(Clone, Debug)]
@@ -219,7 +227,8 @@ impl<'c, 'r, L: Store, O: Store> Talk<'c, 'r, L, O> {
             let len = output.len();
             self.session.sent(len);
             match self.progress {
-                Progress::StartTls => self.session.tls_started(&mut &[][..], Tls::default()),
+                #[cfg(feature = "starttls")]
+                Progress::StartTls => self.session.tls_started(&mut &[][..], smtpd_core::server::Tls::default()),
                 Progress::Wait { .. } if waits < 20 => waits += 1,
                 Progress::Wait { .. } | Progress::Closed => break,
                 _ if !is_pending && taken == 0 => break,

@@ -6,7 +6,7 @@ use core::hint::black_box;
 use core::task::Waker;
 
 use smtpd_core::server::{
-    Answer, Commands, Config, Ending, Extensions, Flow, Handler, Order, Peer, Progress, Rcpt, Session, Tls, step,
+    Answer, Commands, Config, Ending, Extensions, Flow, Handler, Order, Peer, Progress, Rcpt, Session, step,
 };
 use smtpd_core::wire::{
     Command, Decoder, ForwardPath, Params, Reply, ReversePath, is_address_literal, is_domain, is_hello_name, number,
@@ -58,9 +58,10 @@ fn serve(session: &mut Session<'_>) {
     loop {
         match step(session, &mut input, &mut Small, Waker::noop()) {
             Progress::Moved => continue,
-            Progress::StartTls => session.tls_started(&mut input, Tls::default()),
+            #[cfg(feature = "full")]
+            Progress::StartTls => session.tls_started(&mut input, smtpd_core::server::Tls::default()),
             Progress::Closed => return,
-            Progress::Write | Progress::Read | Progress::Wait { .. } => {}
+            _ => {}
         }
         session.sent(black_box(session.output()).len());
         input = black_box(b"");

@@ -21,11 +21,12 @@ pub fn all() {
         Session::can_answer as (_),
         Session::output as (_),
         Session::sent as (_, _),
-        Session::tls_started as (_, _, _),
         Session::patience as (_),
         Session::end as (_, _),
         step as (&'static mut Session, _, &'static mut dyn Handler, _),
     ];
+    #[cfg(feature = "full")]
+    entries![Session::tls_started as (_, _, _)];
     entries![Order::new as (), Order::at as (_, _), Order::state as (_), Order::admit as (_, _, _), Order::open as (_),];
     entries![
         Config::new as (_),
