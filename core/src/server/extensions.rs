@@ -27,7 +27,14 @@ impl Extensions {
     pub(crate) const NEED_HANDLER: Self = Self::EIGHTBITMIME;
 
     /// Their keywords, by bit.
-    const KEYWORDS: [&'static str; 6] = ["PIPELINING", "SIZE", "8BITMIME", "STARTTLS", "ENHANCEDSTATUSCODES", "HELP"];
+    const KEYWORDS: [&'static str; 6] = [
+        "PIPELINING",
+        "SIZE",
+        "8BITMIME",
+        if cfg!(feature = "starttls") { "STARTTLS" } else { "" },
+        if cfg!(feature = "enhanced") { "ENHANCEDSTATUSCODES" } else { "" },
+        if cfg!(feature = "expn-help") { "HELP" } else { "" },
+    ];
 
     /// Whether all of `other` are in the set.
     #[must_use]
@@ -62,7 +69,7 @@ impl Extensions {
     /// The extension that `keyword` names, in any letter case; none if it is not known here.
     #[must_use]
     pub fn from_keyword(keyword: &[u8]) -> Self {
-        let known = |name: &&str| crate::wire::same(name.as_bytes(), keyword);
+        let known = |name: &&str| !name.is_empty() && crate::wire::same(name.as_bytes(), keyword);
         match Self::KEYWORDS.iter().position(known) {
             Some(bit) => Self(1_u32.wrapping_shl(bit as u32)),
             None => Self::NONE,

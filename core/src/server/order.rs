@@ -62,6 +62,9 @@ pub enum Question {
     Verify,
 }
 
+/// Whether more than one question may be open.
+const BACKLOG: bool = cfg!(feature = "backlog");
+
 /// State, open questions and counts of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -132,7 +135,7 @@ impl Order {
     /// Whether one more recipient is within the limit, those that are still open counted as accepted.
     pub(crate) fn has_room(&self, limit: u16) -> bool {
         let open = match self.question {
-            Question::Envelope { recipients, .. } => recipients,
+            Question::Envelope { recipients, .. } if BACKLOG => recipients,
             _ => 0,
         };
         let limit = if limit == 0 { u16::MAX } else { limit };
@@ -197,8 +200,7 @@ impl Order {
 
     /// Whether RCPT may be asked behind what is open.
     pub(crate) const fn takes_more(&self) -> bool {
-        cfg!(feature = "backlog")
-            && matches!(self.question, Question::Envelope { recipients, .. } if recipients < u16::MAX)
+        BACKLOG && matches!(self.question, Question::Envelope { recipients, .. } if recipients < u16::MAX)
     }
 
     /// MAIL is open.
@@ -210,7 +212,7 @@ impl Order {
     /// One more RCPT is open.
     pub(crate) fn ask_rcpt(&mut self) {
         let (mail, recipients) = match self.question {
-            Question::Envelope { mail, recipients } => (mail, recipients),
+            Question::Envelope { mail, recipients } if BACKLOG => (mail, recipients),
             _ => (false, 0),
         };
         self.question = Question::Envelope { mail, recipients: recipients.saturating_add(1) };
@@ -276,7 +278,7 @@ impl Order {
     }
 
     fn wait_for(&mut self, recipients: u16) {
-        if recipients > 0 {
+        if BACKLOG && recipients > 0 {
             self.question = Question::Envelope { mail: false, recipients };
         }
     }
