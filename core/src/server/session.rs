@@ -11,7 +11,7 @@ use super::text::{Fate, Received, Text};
 use super::{Config, Extensions, Order, Texts};
 use crate::log;
 use crate::store::Store;
-use crate::wire::{Command, Malformed, Reply, Unfit, Verb, cut, split};
+use crate::wire::{ForwardPath, Params, Reply, ReversePath, Unfit, Verb, cut, is_hello_name, keyed, split};
 
 /// A server's session with one client, without I/O.
 ///
@@ -544,58 +544,65 @@ fn ask<'c, 's>(
     } else if verb != Verb::Rcpt {
         return Err(&texts.need_rcpt);
     }
-    let command = Command::parse(verb, argument).map_err(|malformed| match malformed {
-        Malformed::Argument => &texts.argument,
-        Malformed::Sender => &texts.sender,
-        Malformed::Recipient => &texts.recipient,
-    })?;
-    Ok(match command {
-        Command::Hello { name, extended } => {
-            order.question = Question::Hello { extended };
-            Event::Hello(Hello { name, extended })
-        }
-        Command::Mail { path, params } => {
+    Ok(match verb {
+        Verb::Mail => {
+            let path = keyed(argument, b"FROM:").ok_or(&texts.argument)?;
+            let (reverse_path, rest) = ReversePath::parse(path).map_err(|_| &texts.sender)?;
+            let params = Params::parse(rest).ok_or(&texts.argument)?;
             let (size, body) = parameters::of_mail(params, config, offered)?;
             if !order.may_begin(config.limits.transactions) {
                 return Err(&texts.limit);
             }
             order.ask_mail();
-            Event::Mail(Mail { reverse_path: path, size, body, params })
+            Event::Mail(Mail { reverse_path, size, body, params })
         }
-        Command::Rcpt { path, params } => {
+        Verb::Rcpt => {
+            let path = keyed(argument, b"TO:").ok_or(&texts.argument)?;
+            let (forward_path, rest) = ForwardPath::parse(path).map_err(|_| &texts.recipient)?;
+            let params = Params::parse(rest).ok_or(&texts.argument)?;
             parameters::of_rcpt(params, config)?;
             if !order.has_room(config.limits.recipients) {
                 return Err(&texts.recipients);
             }
             order.ask_rcpt();
-            Event::Rcpt(Rcpt { forward_path: path, params })
+            Event::Rcpt(Rcpt { forward_path, params })
         }
-        Command::Data => {
+        // What they are about is not looked at (RFC 5321 §4.1.1.9).
+        Verb::Noop => return Err(&texts.ok),
+        #[cfg(feature = "expn-help")]
+        Verb::Help => return Err(&texts.help),
+        verb if verb.is_hello() && is_hello_name(argument) => {
+            let extended = verb != Verb::Helo;
+            order.question = Question::Hello { extended };
+            Event::Hello(Hello { name: argument, extended })
+        }
+        verb if verb.is_verify() && !argument.is_empty() => {
+            order.question = Question::Verify;
+            Event::Verify(Verify { string: argument, expand: verb != Verb::Vrfy })
+        }
+        _ if !argument.is_empty() => return Err(&texts.argument),
+        Verb::Data => {
             order.question = Question::Data;
             Event::Data
         }
-        Command::Verify { string, expand } => {
-            order.question = Question::Verify;
-            Event::Verify(Verify { string, expand })
-        }
-        Command::Rset if order.state == State::Transaction => {
+        Verb::Rset if order.state == State::Transaction => {
             order.reset();
             Event::Reset
         }
-        #[cfg(feature = "expn-help")]
-        Command::Help => return Err(&texts.help),
-        Command::Rset | Command::Noop => return Err(&texts.ok),
-        Command::Quit => {
+        Verb::Rset => return Err(&texts.ok),
+        Verb::Quit => {
             order.close(Ending::Quit);
             return Err(&texts.bye);
         }
         #[cfg(feature = "starttls")]
-        Command::StartTls if !offered.contains(Extensions::STARTTLS) => return Err(&texts.not_implemented),
+        Verb::StartTls if !offered.contains(Extensions::STARTTLS) => return Err(&texts.not_implemented),
         #[cfg(feature = "starttls")]
-        Command::StartTls => {
+        Verb::StartTls => {
             order.state = State::Tls;
             Event::StartTls
         }
+        // HELO, EHLO, VRFY and EXPN without an argument.
+        _ => return Err(&texts.argument),
     })
 }
 

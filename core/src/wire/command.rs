@@ -1,7 +1,4 @@
-//! Commands (RFC 5321 §4.1.1): from a line to a verb and its argument, and from there to a command.
-
-use super::params::Params;
-use super::path::{ForwardPath, ReversePath, is_hello_name};
+//! Command lines (RFC 5321 §4.1.1): from a line to a verb and its argument.
 
 /// The commands that are known here, whether switched on or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,63 +36,24 @@ pub enum Verb {
     StartTls,
 }
 
-/// A well-formed command; whether it may come now is for `Order` to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Command<'l> {
-    /// HELO, EHLO or LHLO with the client's name; `extended` for the last two.
-    Hello {
-        /// A domain or an address literal, as sent.
-        name: &'l [u8],
-        /// Whether extensions are asked for.
-        extended: bool,
-    },
-    /// MAIL with its parameters, not judged yet.
-    Mail {
-        /// Who sent it.
-        path: ReversePath<'l>,
-        /// The parameters in order.
-        params: Params<'l>,
-    },
-    /// RCPT with its parameters, not judged yet.
-    Rcpt {
-        /// Who shall get it.
-        path: ForwardPath<'l>,
-        /// The parameters in order.
-        params: Params<'l>,
-    },
-    /// DATA.
-    Data,
-    /// RSET.
-    Rset,
-    /// VRFY and EXPN with their string.
-    Verify {
-        /// What to look up, as sent.
-        string: &'l [u8],
-        /// Whether EXPN asked.
-        expand: bool,
-    },
-    /// HELP; its topic is not looked at.
-    #[cfg(feature = "expn-help")]
-    Help,
-    /// NOOP; its argument is not looked at (RFC 5321 §4.1.1.9).
-    Noop,
-    /// QUIT.
-    Quit,
-    /// STARTTLS.
-    #[cfg(feature = "starttls")]
-    StartTls,
-}
+impl Verb {
+    /// HELO, EHLO and LHLO.
+    pub(crate) const fn is_hello(self) -> bool {
+        #[cfg(feature = "lmtp")]
+        if matches!(self, Self::Lhlo) {
+            return true;
+        }
+        matches!(self, Self::Helo | Self::Ehlo)
+    }
 
-/// What is wrong with an argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malformed {
-    /// It is missing, not allowed, or not of the command's form.
-    Argument,
-    /// The reverse-path of MAIL.
-    Sender,
-    /// The forward-path of RCPT.
-    Recipient,
+    /// VRFY and EXPN.
+    pub(crate) const fn is_verify(self) -> bool {
+        #[cfg(feature = "expn-help")]
+        if matches!(self, Self::Expn) {
+            return true;
+        }
+        matches!(self, Self::Vrfy)
+    }
 }
 
 /// What octets a line may not have.
@@ -123,57 +81,8 @@ pub fn split(line: &[u8]) -> Result<(Option<Verb>, &[u8]), Unfit> {
     Ok((verb(word), argument))
 }
 
-impl<'l> Command<'l> {
-    /// Reads the argument that `verb` takes.
-    ///
-    /// # Errors
-    /// [`Malformed`] says which part is not of the RFC's form.
-    pub fn parse(verb: Verb, argument: &'l [u8]) -> Result<Self, Malformed> {
-        let bare = |command| {
-            if argument.is_empty() { Ok(command) } else { Err(Malformed::Argument) }
-        };
-        match verb {
-            Verb::Mail => {
-                let path = keyed(argument, b"FROM:").ok_or(Malformed::Argument)?;
-                let (path, rest) = ReversePath::parse(path).map_err(|_| Malformed::Sender)?;
-                let params = Params::parse(rest).ok_or(Malformed::Argument)?;
-                Ok(Self::Mail { path, params })
-            }
-            Verb::Rcpt => {
-                let path = keyed(argument, b"TO:").ok_or(Malformed::Argument)?;
-                let (path, rest) = ForwardPath::parse(path).map_err(|_| Malformed::Recipient)?;
-                let params = Params::parse(rest).ok_or(Malformed::Argument)?;
-                Ok(Self::Rcpt { path, params })
-            }
-            Verb::Helo => hello(argument, false),
-            Verb::Ehlo => hello(argument, true),
-            #[cfg(feature = "lmtp")]
-            Verb::Lhlo => hello(argument, true),
-            Verb::Vrfy => verify(argument, false),
-            #[cfg(feature = "expn-help")]
-            Verb::Expn => verify(argument, true),
-            #[cfg(feature = "expn-help")]
-            Verb::Help => Ok(Self::Help),
-            Verb::Noop => Ok(Self::Noop),
-            Verb::Data => bare(Self::Data),
-            Verb::Rset => bare(Self::Rset),
-            Verb::Quit => bare(Self::Quit),
-            #[cfg(feature = "starttls")]
-            Verb::StartTls => bare(Self::StartTls),
-        }
-    }
-}
-
-fn hello(name: &[u8], extended: bool) -> Result<Command<'_>, Malformed> {
-    if is_hello_name(name) { Ok(Command::Hello { name, extended }) } else { Err(Malformed::Argument) }
-}
-
-fn verify(string: &[u8], expand: bool) -> Result<Command<'_>, Malformed> {
-    if string.is_empty() { Err(Malformed::Argument) } else { Ok(Command::Verify { string, expand }) }
-}
-
 /// What stands behind the key, which is in any letter case.
-fn keyed<'l>(argument: &'l [u8], key: &[u8]) -> Option<&'l [u8]> {
+pub(crate) fn keyed<'l>(argument: &'l [u8], key: &[u8]) -> Option<&'l [u8]> {
     let (word, rest) = argument.split_at_checked(key.len())?;
     super::same(word, key).then_some(rest)
 }

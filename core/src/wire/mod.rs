@@ -7,7 +7,8 @@ mod reply;
 mod reply_reader;
 mod text;
 
-pub use command::{Command, Malformed, Unfit, Verb, split};
+pub(crate) use command::keyed;
+pub use command::{Unfit, Verb, split};
 pub use params::{Param, Params, ParamsIter, number};
 pub(crate) use params::{cut, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};

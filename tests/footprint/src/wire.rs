@@ -1,12 +1,12 @@
 //! Octets and grammar of the server's side.
 
 use smtpd_core::wire::{
-    Command, Decoder, ForwardPath, Mailbox, Param, Params, ParamsIter, Reply, ReversePath, is_address_literal,
-    is_domain, is_hello_name, number, split,
+    Decoder, ForwardPath, Mailbox, Param, Params, ParamsIter, Reply, ReversePath, is_address_literal, is_domain,
+    is_hello_name, number, split,
 };
 
 pub fn all() {
-    entries![split as (_), Command::parse as (_, _), Decoder::new as (), Decoder::next as (_, _, _)];
+    entries![split as (_), Decoder::new as (), Decoder::next as (_, _, _)];
     entries![
         ReversePath::parse as (_),
         ReversePath::as_octets as (_),
