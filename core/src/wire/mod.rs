@@ -10,7 +10,7 @@ mod text;
 pub(crate) use command::keyed;
 pub use command::{Unfit, Verb, split};
 pub use params::{Param, Params, ParamsIter, number};
-pub(crate) use params::{cut, same, skip_spaces};
+pub(crate) use params::{cut, is_ldh, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};
 #[cfg(feature = "enhanced")]
 pub use reply::Enhanced;

@@ -29,7 +29,7 @@ impl<'l> Params<'l> {
         let mut rest = params.iter();
         while let Some(param) = rest.next() {
             let is_twice = rest.clone().any(|other| same(other.keyword, param.keyword));
-            if !is_keyword(param.keyword) || !param.value.is_none_or(is_value) || is_twice {
+            if !is_ldh(param.keyword) || param.keyword.starts_with(b"-") || !param.value.is_none_or(is_value) || is_twice {
                 return None;
             }
         }
@@ -115,10 +115,10 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// esmtp-keyword.
-fn is_keyword(octets: &[u8]) -> bool {
-    octets.first().is_some_and(u8::is_ascii_alphanumeric)
-        && octets.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-')
+/// Letters, digits and hyphens, at least one of them.
+#[cfg_attr(target_os = "none", inline(never))]
+pub(crate) fn is_ldh(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-')
 }
 
 /// esmtp-value: printable, without a space or `=`.

@@ -131,9 +131,8 @@ pub fn is_address_literal(octets: &[u8]) -> bool {
     if super::same(tag, b"IPv6") {
         return is_ipv6(content);
     }
-    let is_tag = tag.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-');
     let is_content = content.iter().all(|octet| matches!(octet, 33..=90 | 94..=126));
-    is_tag && tag.last().is_some_and(u8::is_ascii_alphanumeric) && is_content && !content.is_empty()
+    super::is_ldh(tag) && !tag.ends_with(b"-") && is_content && !content.is_empty()
 }
 
 /// Whether a client may call itself so in HELO and EHLO: a domain or an address literal (RFC 5321 §4.1.1.1).
@@ -253,54 +252,58 @@ fn domain(octets: &[u8], tolerates_underscore: bool) -> bool {
 
 /// IPv4-address-literal: four numbers of one to three digits, at most 255 each.
 fn is_ipv4(octets: &[u8]) -> bool {
-    let mut numbers = 0_u8;
-    for number in octets.split(|octet| *octet == b'.') {
-        numbers = numbers.saturating_add(1);
-        if number.len() > 3 || super::number(number).is_none_or(|value| value > 255) {
-            return false;
+    let (mut dots, mut digits, mut number) = (0_u32, 0_u32, 0_u32);
+    for octet in octets {
+        match octet {
+            b'0'..=b'9' => {
+                digits = digits.wrapping_add(1);
+                number = number.wrapping_mul(10).wrapping_add(u32::from(octet.wrapping_sub(b'0')));
+                if digits > 3 || number > 255 {
+                    return false;
+                }
+            }
+            b'.' if digits > 0 => (dots, digits, number) = (dots.wrapping_add(1), 0, 0),
+            _ => return false,
         }
     }
-    numbers == 4
+    dots == 3 && digits > 0
 }
 
 /// IPv6-addr: eight groups, or six and an IPv4 address; `::` stands for at least two groups of zeros, so that at most
 /// six groups (four beside an IPv4 address) may stand beside it.
 fn is_ipv6(octets: &[u8]) -> bool {
-    let mut groups = 0_u8;
-    let mut has_gap = false;
-    let mut rest = octets;
-    if let [b':', b':', behind @ ..] = rest {
-        has_gap = true;
-        rest = behind;
-        if rest.is_empty() {
-            return true;
-        }
-    }
-    loop {
-        let (group, behind) = super::cut(rest, b':');
-        let is_last = behind.is_empty();
-        if is_last && is_ipv4(group) {
-            groups = groups.saturating_add(2);
-        } else if !group.is_empty() && group.len() <= 4 && group.iter().all(u8::is_ascii_hexdigit) {
-            groups = groups.saturating_add(1);
-        } else {
-            return false;
-        }
-        match behind {
-            [] => break,
-            [b':', b':', ..] if has_gap => return false,
-            [b':', b':'] => {
-                has_gap = true;
+    let (mut groups, mut gaps) = (0_u32, 0_u32);
+    // Of the group, and colons before it.
+    let (mut digits, mut colons) = (0_u32, 0_u32);
+    let (mut rest, mut group) = (octets, octets);
+    while let [octet, behind @ ..] = rest {
+        match octet {
+            b':' => {
+                groups = groups.wrapping_add(u32::from(digits > 0));
+                digits = 0;
+                colons = colons.wrapping_add(1);
+                gaps = gaps.wrapping_add(u32::from(colons == 2));
+            }
+            b'.' if is_ipv4(group) => {
+                (groups, digits) = (groups.wrapping_add(1), 1);
                 break;
             }
-            [b':', b':', tail @ ..] => {
-                has_gap = true;
-                rest = tail;
+            octet if octet.is_ascii_hexdigit() && (colons != 1 || groups > 0) => {
+                if digits == 0 {
+                    group = rest;
+                }
+                digits = digits.wrapping_add(1);
+                colons = 0;
             }
-            [_, tail @ ..] => rest = tail,
+            _ => return false,
         }
+        if digits > 4 || colons > 2 {
+            return false;
+        }
+        rest = behind;
     }
-    if has_gap { groups <= 6 } else { groups == 8 }
+    groups = groups.wrapping_add(u32::from(digits > 0));
+    colons != 1 && if gaps == 0 { groups == 8 } else { gaps == 1 && groups <= 6 }
 }
 
 #[cfg(test)]
