@@ -86,7 +86,7 @@ pub struct Limits {
     /// transparency added and without the final `.CRLF`.
     pub size: u32,
     /// Octets of text that are read and thrown away after a message was refused inside its text; then the
-    /// session says 421 and closes.
+    /// session says 421 and closes. They count from the size limit, or from the end of the piece that the handler refused.
     pub drain: u32,
     /// Commands of a connection.
     pub commands: u32,

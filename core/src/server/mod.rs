@@ -1,7 +1,9 @@
 //! The server's side: in which order things may come, the session that knows both octets and order, and the
 //! handler that it asks.
 
+mod ask;
 mod config;
+mod due;
 mod event;
 mod extensions;
 mod handler;

@@ -2,16 +2,17 @@
 
 use heapless::Vec;
 
-use super::event::{Answer, Ending, Event, Flow, Hello, Mail, Patience, Peer, Rcpt, Verify};
+use super::ask::{announced, ask};
+use super::due::Due;
+use super::event::{Answer, Ending, Event, Flow, Patience, Peer};
 use super::line::{self, Kept, Line};
 use super::order::{Question, State};
 use super::output::{Output, sends_enhanced};
-use super::parameters;
 use super::text::{Fate, Received, Text};
 use super::{Config, Extensions, Order, Texts};
 use crate::log;
 use crate::store::Store;
-use crate::wire::{ForwardPath, Params, Reply, ReversePath, Unfit, Verb, cut, is_hello_name, keyed, split};
+use crate::wire::Reply;
 
 /// A server's session with one client, without I/O.
 ///
@@ -70,19 +71,6 @@ pub struct Session<'c, L: Store = Vec<u8, 1024>, O: Store = Vec<u8, 1024>> {
     kept: Kept,
     line: L,
     output: Output<O>,
-}
-
-/// Lines that are due as soon as the output has room for them; nothing else is done before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due<'c> {
-    Nothing,
-    /// The rest of EHLO's answer.
-    Keywords(Extensions),
-    /// 503 for so many RCPT behind a refused MAIL.
-    #[cfg(feature = "backlog")]
-    NeedMail(u16),
-    /// This reply, for so many recipients; none: the one that was kept.
-    Replies(Option<&'c Reply<'c>>, u16),
 }
 
 impl<'c> Session<'c> {
@@ -376,45 +364,11 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     /// Writes the lines that are due, as far as there is room; true when none is left.
     fn produce(&mut self) -> bool {
-        let config = self.config;
-        while self.due != Due::Nothing {
-            if !self.output.has_room() {
-                return false;
-            }
-            let (reply, is_last) = match &mut self.due {
-                Due::Nothing => return true,
-                Due::Keywords(left) => {
-                    if let Some(extension) = left.take_first() {
-                        self.output.keyword(extension, left.is_empty(), config);
-                    }
-                    (None, left.is_empty())
-                }
-                // An error each, as they are for a client whose RCPT came behind the answer to MAIL.
-                #[cfg(feature = "backlog")]
-                Due::NeedMail(_) if !self.order.count_error(config.limits.errors) => {
-                    self.order.close(Ending::Limit);
-                    (Some(&config.texts.limit), true)
-                }
-                #[cfg(feature = "backlog")]
-                Due::NeedMail(left) => (Some(&config.texts.need_mail), count_down(left)),
-                Due::Replies(reply, left) => {
-                    if reply.is_none() {
-                        self.output.octets_of_reply(self.line.octets());
-                    }
-                    (*reply, count_down(left))
-                }
-            };
-            if let Some(reply) = reply {
-                self.output.reply(reply, config);
-            }
-            if is_last {
-                self.due = Due::Nothing;
-                if self.kept == Kept::Refusal {
-                    self.kept = Kept::Done;
-                }
-            }
+        let is_done = self.due.write(&mut self.output, &mut self.order, self.line.octets(), self.config);
+        if is_done && self.kept == Kept::Refusal {
+            self.kept = Kept::Done;
         }
-        true
+        is_done
     }
 
     /// The text, or what comes of its end.
@@ -504,7 +458,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Ok(event) => event,
         };
         match event {
-            Event::Hello(_) => *candidate = announced(config, *peer),
+            Event::Hello(_) => *candidate = announced(config, peer.tls),
             Event::Data => *text = Text::new(),
             Event::Reset => output.reply(&config.texts.ok, config),
             #[cfg(feature = "starttls")]
@@ -517,110 +471,6 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
 /// The first octet of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 22;
-
-/// Checks a line: its octets, its verb's place, its argument's form, its parameters. What it asks is open from then on.
-///
-/// # Errors
-/// The session's own reply to it, which may also be a positive one.
-fn ask<'c, 's>(
-    line: &'s [u8],
-    order: &mut Order,
-    config: &Config<'c>,
-    offered: Extensions,
-) -> Result<Event<'s>, &'c Reply<'c>> {
-    let texts = config.texts;
-    let (verb, argument) = split(line).map_err(|unfit| match unfit {
-        Unfit::Control => &texts.control,
-        Unfit::NotAscii => &texts.not_ascii,
-    })?;
-    let Some(verb) = verb else {
-        // A browser that was sent here may carry SMTP in the body of its request, whatever method it was told to use: its
-        // first header is the last line that it gets answered.
-        let is_header = cut(line, b' ').0.ends_with(b":");
-        return Err(if is_header { &texts.foreign } else { &texts.unrecognized });
-    };
-    if order.question == Question::None {
-        order.admit(verb, config)?;
-    } else if verb != Verb::Rcpt {
-        return Err(&texts.need_rcpt);
-    }
-    Ok(match verb {
-        Verb::Mail => {
-            let path = keyed(argument, b"FROM:").ok_or(&texts.argument)?;
-            let (reverse_path, rest) = ReversePath::parse(path).map_err(|_| &texts.sender)?;
-            let params = Params::parse(rest).ok_or(&texts.argument)?;
-            let (size, body) = parameters::of_mail(params, config, offered)?;
-            if !order.may_begin(config.limits.transactions) {
-                return Err(&texts.limit);
-            }
-            order.ask_mail();
-            Event::Mail(Mail { reverse_path, size, body, params })
-        }
-        Verb::Rcpt => {
-            let path = keyed(argument, b"TO:").ok_or(&texts.argument)?;
-            let (forward_path, rest) = ForwardPath::parse(path).map_err(|_| &texts.recipient)?;
-            let params = Params::parse(rest).ok_or(&texts.argument)?;
-            parameters::of_rcpt(params, config)?;
-            if !order.has_room(config.limits.recipients) {
-                return Err(&texts.recipients);
-            }
-            order.ask_rcpt();
-            Event::Rcpt(Rcpt { forward_path, params })
-        }
-        // What they are about is not looked at (RFC 5321 §4.1.1.9).
-        Verb::Noop => return Err(&texts.ok),
-        #[cfg(feature = "expn-help")]
-        Verb::Help => return Err(&texts.help),
-        verb if verb.is_hello() && is_hello_name(argument) => {
-            let extended = verb != Verb::Helo;
-            order.question = Question::Hello { extended };
-            Event::Hello(Hello { name: argument, extended })
-        }
-        verb if verb.is_verify() && !argument.is_empty() => {
-            order.question = Question::Verify;
-            Event::Verify(Verify { string: argument, expand: verb != Verb::Vrfy })
-        }
-        _ if !argument.is_empty() => return Err(&texts.argument),
-        Verb::Data => {
-            order.question = Question::Data;
-            Event::Data
-        }
-        Verb::Rset if order.state == State::Transaction => {
-            order.reset();
-            Event::Reset
-        }
-        Verb::Rset => return Err(&texts.ok),
-        Verb::Quit => {
-            order.close(Ending::Quit);
-            return Err(&texts.bye);
-        }
-        #[cfg(feature = "starttls")]
-        Verb::StartTls if !offered.contains(Extensions::STARTTLS) => return Err(&texts.not_implemented),
-        #[cfg(feature = "starttls")]
-        Verb::StartTls => {
-            order.state = State::Tls;
-            Event::StartTls
-        }
-        // HELO, EHLO, VRFY and EXPN without an argument.
-        _ => return Err(&texts.argument),
-    })
-}
-
-/// What EHLO is answered with, before the handler has its say.
-fn announced(config: &Config<'_>, peer: Peer) -> Extensions {
-    #[cfg(feature = "expn-help")]
-    let all = match config.commands.contains(Verb::Help) {
-        true => config.extensions,
-        false => config.extensions.without(Extensions::HELP),
-    };
-    #[cfg(not(feature = "expn-help"))]
-    let all = config.extensions;
-    #[cfg(feature = "starttls")]
-    // RFC 3207 §4.2: not within TLS.
-    let all = if peer.tls { all.without(Extensions::STARTTLS) } else { all };
-    let _ = peer;
-    all
-}
 
 /// What the session says when the handler accepts; a greeting has words of its own.
 fn stock<'c>(question: Question, texts: &'c Texts<'c>) -> &'c Reply<'c> {
@@ -645,10 +495,4 @@ fn fits(question: Question, code: u16) -> bool {
         252 => question == Question::Verify,
         _ => false,
     }
-}
-
-/// One less; true when none is left.
-fn count_down(left: &mut u16) -> bool {
-    *left = left.saturating_sub(1);
-    *left == 0
 }

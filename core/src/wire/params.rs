@@ -29,7 +29,11 @@ impl<'l> Params<'l> {
         let mut rest = params.iter();
         while let Some(param) = rest.next() {
             let is_twice = rest.clone().any(|other| same(other.keyword, param.keyword));
-            if !is_ldh(param.keyword) || param.keyword.starts_with(b"-") || !param.value.is_none_or(is_value) || is_twice {
+            if !is_ldh(param.keyword)
+                || param.keyword.starts_with(b"-")
+                || !param.value.is_none_or(is_value)
+                || is_twice
+            {
                 return None;
             }
         }
