@@ -4,6 +4,7 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -168,6 +169,38 @@ fn a_panic_costs_its_own_session() {
         assert_eq!(other.reply(), "250 2.0.0 OK");
         assert_eq!(other.say("QUIT"), "221 2.0.0 Bye");
         assert_eq!(server.heard(), ["message", "closed Quit"]);
+    }
+}
+
+#[test]
+fn a_handler_that_cannot_be_made_costs_its_own_session() {
+    for kind in [Kind::Sync, Kind::Async, Kind::Blocking] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap();
+        let (address, stopper) = (server.local_addrs().unwrap()[0], server.stopper());
+        let made = AtomicUsize::new(0);
+        let notes = move |_| {
+            assert!(made.fetch_add(1, Ordering::Relaxed) != 1, "the second, as asked");
+            Notes(Heard::default())
+        };
+        runtime.spawn(async move {
+            match kind {
+                Kind::Sync => server.run(notes).await,
+                Kind::Async => server.run_async(move |peer| Sleepy(notes(peer), Duration::ZERO)).await,
+                Kind::Blocking => server.run_blocking(notes).await,
+            }
+            sender.send(()).unwrap();
+        });
+        let mut first = Client::new(address);
+        let mut second = String::new();
+        TcpStream::connect(address).unwrap().read_to_string(&mut second).unwrap();
+        assert_eq!(second, "421 4.3.0 Internal error, closing\r\n");
+        for client in [&mut first, &mut Client::new(address)] {
+            assert_eq!(client.say("NOOP"), "250 2.0.0 OK");
+        }
+        stopper.stop_now();
+        receiver.recv_timeout(Duration::from_secs(5)).expect("the server ends as it does otherwise");
     }
 }
 
