@@ -11,6 +11,7 @@ use smtpd_core::wire::Reply;
 use tokio::sync::oneshot;
 
 use crate::message::{Message, ProcessMessage};
+use crate::patient;
 
 /// Prints messages from one thread, each whole, in the order in which they came; a message is answered 250 once it is
 /// written and flushed.
@@ -114,8 +115,7 @@ fn print_all(mut output: impl Write, form: Form, jobs: &mpsc::Receiver<Job>) -> 
             data: &message.data,
         };
         print(&mut text, &message, form);
-        output.write_all(&text.0)?;
-        output.flush()?;
+        patient::write_all(&mut output, &text.0)?;
         let _ = printed.send(());
     }
     Ok(())

@@ -4,6 +4,8 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,8 +29,12 @@ struct Running {
 
 impl Running {
     fn new(arguments: &[&str]) -> Self {
+        Self::with_stdout(arguments, Stdio::piped())
+    }
+
+    fn with_stdout(arguments: &[&str], stdout: impl Into<Stdio>) -> Self {
         let always = ["-n", "--host", "mx.example.org", "-c", "DebuggingServer", "127.0.0.1:0"];
-        let mut child = smtpd(&[&always, arguments].concat()).spawn().expect("smtpd");
+        let mut child = smtpd(&[&always, arguments].concat()).stdout(stdout).spawn().expect("smtpd");
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
@@ -189,6 +195,29 @@ fn a_slow_reader_of_stdout_delays_only_the_reply_to_the_message() {
     let first = text.find("END MESSAGE").unwrap();
     assert!(text.find("b'other'").unwrap() > first, "nothing interleaves");
     assert_eq!(text.matches("b'0123456789abcdef'\n").count(), 20_000);
+}
+
+#[test]
+fn a_stdout_that_never_blocks_is_waited_for() {
+    let (mut reader, stdout) = UnixStream::pair().unwrap();
+    stdout.set_nonblocking(true).unwrap();
+    let mut server = Running::with_stdout(&[], OwnedFd::from(stdout));
+    let mut client = Client::new(server.address);
+    // More than a socket holds.
+    mail(&mut client, &"0123456789abcdef\r\n".repeat(50_000));
+    thread::sleep(Duration::from_millis(200));
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map(|_| text)
+    });
+    assert_eq!(client.reply(), "250 2.0.0 OK");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    let text = reader.join().unwrap().unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[50_002]), (50_003, "------------ END MESSAGE ------------"));
+    assert!(lines[2..50_002].iter().all(|line| *line == "b'0123456789abcdef'"));
 }
 
 #[test]
