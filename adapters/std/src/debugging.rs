@@ -42,8 +42,8 @@ struct Job {
 }
 
 impl Printer {
-    /// Starts the thread that owns `output`. When it can't be written to any more, as when a pipe was closed, `failed`
-    /// is called once and messages get 451.
+    /// Starts the thread that owns `output`, which may be non-blocking. When it can't be written to any more, as when a
+    /// pipe was closed, `failed` is called once and messages get 451.
     ///
     /// # Errors
     /// The thread can't be started.
