@@ -1,7 +1,6 @@
 //! One connection with an asynchronous handler, which is awaited between the session's event and its answer.
 
 use std::future::{Future, pending, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::async_handler::AsyncHandler;
-use crate::connection::is_between;
+use crate::connection::{caught, is_between};
 use crate::pool::{Buffer, Pooled};
 use crate::waiting::{LAST_WORDS, Timer, Waiting, span};
 
@@ -31,7 +30,7 @@ pub(crate) async fn serve<H: AsyncHandler>(
     let mut session = Session::with(config, peer, Pooled::default(), Pooled::default());
     let mut timer = Timer::new(config.timers.session);
     let patience = span(config.timers.output);
-    let mut link = Link { stream, at_once, output: Vec::new(), patience, waiting, is_broken: false };
+    let mut link = Link { stream, at_once, output: Vec::new(), patience, waiting };
     let (mut buffer, mut filled) = (Buffer::default(), 0);
     loop {
         let (mut input, _) = buffer.split_at(filled);
@@ -44,7 +43,14 @@ pub(crate) async fn serve<H: AsyncHandler>(
         };
         match received {
             Ok(input) => (buffer, filled) = input,
-            Err(why) => session.end(why),
+            Err(why) => {
+                session.end(why);
+                // A handler that panicked is not called again, not even for the last event.
+                if why == Ending::Fault {
+                    let _ = link.collect(&mut session).await;
+                    break;
+                }
+            }
         }
     }
     let _ = timeout(LAST_WORDS, link.send()).await;
@@ -62,12 +68,6 @@ async fn talk<H: AsyncHandler>(
     let timers = &config.timers;
     loop {
         link.collect(session).await?;
-        if link.is_broken {
-            match session.poll(input, 0) {
-                Event::Closed(_) => return Ok(false),
-                _ => continue,
-            }
-        }
         // Read before the answer is lent: it borrows the handler.
         let acts_on = handler.acts_on();
         let answer = match session.poll(input, usize::MAX) {
@@ -116,8 +116,6 @@ struct Link {
     /// How long the client may take to read the output.
     patience: Duration,
     waiting: Waiting,
-    /// The handler panicked: it is not called again.
-    is_broken: bool,
 }
 
 impl Link {
@@ -154,16 +152,15 @@ impl Link {
     /// Awaits the handler for `secs` at most. If it is not ready at once, what was said before is sent meanwhile.
     async fn ask<T>(&mut self, secs: u32, question: impl Future<Output = T>) -> Result<T, Ending> {
         let mut question = pin!(question);
-        let mut asked = poll_fn(|cx| {
-            catch_unwind(AssertUnwindSafe(|| question.as_mut().poll(cx)))
-                .map_or(Poll::Ready(Err(Ending::Fault)), |answer| answer.map(Ok))
+        let mut asked = poll_fn(|cx| match caught(|| question.as_mut().poll(cx)) {
+            Ok(answer) => answer.map(Ok),
+            Err(why) => Poll::Ready(Err(why)),
         });
         // Ready at once: the rule, which costs no timer.
         if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(Pin::new(&mut asked).poll(cx))).await {
-            self.is_broken = answer.is_err();
             return answer;
         }
-        let Self { stream, output, waiting, is_broken, .. } = self;
+        let Self { stream, output, waiting, .. } = self;
         // An answer may cut this off at any await: what was written must be gone by then.
         let said = async {
             while !output.is_empty() {
@@ -176,10 +173,7 @@ impl Link {
         };
         tokio::select! {
             biased;
-            answer = asked => {
-                *is_broken = answer.is_err();
-                answer
-            }
+            answer = asked => answer,
             () = said => Err(Ending::Lost),
             () = sleep(span(secs)) => Err(Ending::Expired),
             () = waiting.is_over() => Err(Ending::Stopping),

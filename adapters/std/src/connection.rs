@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use smtpd_core::server::{Answer, Config, Ending, Flow, Handler, Patience, Peer, Progress, Rcpt, Session, State, step};
+use smtpd_core::server::{Config, Ending, Handler, Patience, Peer, Progress, Session, State, step};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -24,8 +24,6 @@ pub(crate) struct Connection<'c, H> {
     at_once: usize,
     /// What the last step said.
     progress: Progress,
-    /// The handler panicked: it is not called again.
-    is_broken: bool,
     /// The server stops: the session ends as soon as no transaction is under way.
     is_stopping: bool,
 }
@@ -41,7 +39,6 @@ impl<'c, H: Handler> Connection<'c, H> {
             taken: 0,
             at_once,
             progress: Progress::Moved,
-            is_broken: false,
             is_stopping: false,
         }
     }
@@ -158,22 +155,19 @@ impl<'c, H: Handler> Connection<'c, H> {
     /// Steps until nothing moves; returns how much of the input was taken.
     fn step(&mut self, octets: &[u8], waker: &Waker) -> usize {
         let mut input = octets;
-        let stepped = catch_unwind(AssertUnwindSafe(|| {
+        let stepped = caught(|| {
             loop {
-                let progress = match self.is_broken {
-                    false => step(&mut self.session, &mut input, &mut self.handler, waker),
-                    true => step(&mut self.session, &mut input, &mut Broken, waker),
-                };
+                let progress = step(&mut self.session, &mut input, &mut self.handler, waker);
                 if progress != Progress::Moved {
                     return progress;
                 }
             }
-        }));
-        self.progress = stepped.unwrap_or_else(|_| {
-            tracing::error!("a handler panicked");
-            self.is_broken = true;
-            self.session.end(Ending::Fault);
-            Progress::Moved
+        });
+        self.progress = stepped.unwrap_or_else(|why| {
+            self.session.end(why);
+            // A handler that panicked is not called again, not even for the last event.
+            let _ = self.session.poll(&mut &[][..], 0);
+            Progress::Closed
         });
         octets.len() - input.len()
     }
@@ -189,17 +183,10 @@ pub(crate) fn is_between(session: &Session<'_, Pooled, Pooled>) -> bool {
     session.open() == 0 && matches!(session.state(), State::New | State::Refused | State::Start | State::Ready)
 }
 
-/// Stands in for a handler that panicked.
-struct Broken;
-
-impl Handler for Broken {
-    fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> {
-        Answer::Later
-    }
-    fn text(&mut self, _: &[u8]) -> Flow<'_> {
-        Flow::Continue
-    }
-    fn message(&mut self, _: u16) -> Answer<'_> {
-        Answer::Later
-    }
+/// What a call of the handler gives; a panic costs its own session only.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Ending> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| {
+        tracing::error!("a handler panicked");
+        Ending::Fault
+    })
 }

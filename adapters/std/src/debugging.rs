@@ -1,7 +1,8 @@
 //! DebuggingServer: every message is printed, as Python's module prints it.
 
 use std::io::{self, Write};
-use std::sync::mpsc;
+use std::pin::Pin;
+use std::sync::{Arc, Weak, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -11,6 +12,7 @@ use smtpd_core::wire::Reply;
 use tokio::sync::oneshot;
 
 use crate::message::{Message, ProcessMessage};
+use crate::patient;
 
 /// Prints messages from one thread, each whole, in the order in which they came; a message is answered 250 once it is
 /// written and flushed.
@@ -28,19 +30,20 @@ use crate::message::{Message, ProcessMessage};
 #[derive(Debug)]
 pub struct Printer {
     jobs: mpsc::Sender<Job>,
-    /// Whether the message under way was printed.
-    printed: Option<oneshot::Receiver<()>>,
+    /// The message under way, and whether it was printed.
+    waiting: Option<(Arc<Message>, oneshot::Receiver<()>)>,
 }
 
 #[derive(Debug)]
 struct Job {
-    message: Message,
+    /// Its session's own: one that was refused meanwhile takes no memory here, however long the queue stands.
+    message: Weak<Message>,
     printed: oneshot::Sender<()>,
 }
 
 impl Printer {
-    /// Starts the thread that owns `output`. When it can't be written to any more, as when a pipe was closed, `failed`
-    /// is called once and messages get 451.
+    /// Starts the thread that owns `output`, which may be non-blocking. When it can't be written to any more, as when a
+    /// pipe was closed, `failed` is called once and messages get 451.
     ///
     /// # Errors
     /// The thread can't be started.
@@ -55,14 +58,14 @@ impl Printer {
                 failed(error);
             }
         })?;
-        Ok(Self { jobs, printed: None })
+        Ok(Self { jobs, waiting: None })
     }
 }
 
 /// For the next connection.
 impl Clone for Printer {
     fn clone(&self) -> Self {
-        Self { jobs: self.jobs.clone(), printed: None }
+        Self { jobs: self.jobs.clone(), waiting: None }
     }
 }
 
@@ -76,10 +79,10 @@ impl ProcessMessage for Printer {
     fn process_message(&mut self, message: &mut Message) -> Answer<'_> {
         let (printed, waits) = oneshot::channel();
         let peer = message.peer;
-        let message = std::mem::replace(message, Message { peer, ..Message::default() });
-        match self.jobs.send(Job { message, printed }) {
+        let message = Arc::new(std::mem::replace(message, Message { peer, ..Message::default() }));
+        match self.jobs.send(Job { message: Arc::downgrade(&message), printed }) {
             Ok(()) => {
-                self.printed = Some(waits);
+                self.waiting = Some((message, waits));
                 Answer::Later
             }
             Err(_) => Answer::Reply(NOT_PRINTED),
@@ -87,11 +90,14 @@ impl ProcessMessage for Printer {
     }
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
-        let Some(printed) = &mut self.printed else { return Answer::Reply(NOT_PRINTED) };
-        match std::pin::Pin::new(printed).poll(&mut Context::from_waker(waker)) {
-            Poll::Pending => Answer::Later,
-            Poll::Ready(Ok(())) => Answer::Accept,
-            Poll::Ready(Err(_)) => Answer::Reply(NOT_PRINTED),
+        let Some((_, printed)) = &mut self.waiting else { return Answer::Reply(NOT_PRINTED) };
+        let Poll::Ready(printed) = Pin::new(printed).poll(&mut Context::from_waker(waker)) else {
+            return Answer::Later;
+        };
+        self.waiting = None;
+        match printed {
+            Ok(()) => Answer::Accept,
+            Err(_) => Answer::Reply(NOT_PRINTED),
         }
     }
 }
@@ -101,21 +107,18 @@ fn print_all(mut output: impl Write, form: Form, jobs: &mpsc::Receiver<Job>) -> 
     let mut text = Octets(Vec::new());
     for Job { message, printed } in jobs {
         // Whoever sent it was told no meanwhile, and may send it again.
-        if printed.is_closed() {
-            continue;
-        }
+        let Some(message) = message.upgrade() else { continue };
         text.0.clear();
         text.0.shrink_to(SPARE);
         let (mail_options, rcpt_options) = (message.mail_options.join(" "), message.rcpt_options.join(" "));
-        let message = Printed {
+        let shown = Printed {
             peer: message.peer.address.map(|address| address.ip()),
             mail_options: mail_options.as_bytes(),
             rcpt_options: rcpt_options.as_bytes(),
             data: &message.data,
         };
-        print(&mut text, &message, form);
-        output.write_all(&text.0)?;
-        output.flush()?;
+        print(&mut text, &shown, form);
+        patient::write_all(&mut output, &text.0)?;
         let _ = printed.send(());
     }
     Ok(())
@@ -127,5 +130,28 @@ struct Octets(Vec<u8>);
 impl Sink for Octets {
     fn write(&mut self, octets: &[u8]) {
         self.0.extend_from_slice(octets);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_no_session_waits_for_is_not_kept() {
+        let (jobs, queue) = mpsc::channel();
+        let mut printer = Printer { jobs, waiting: None };
+        for is_printed in [true, false] {
+            assert!(matches!(printer.process_message(&mut Message::default()), Answer::Later));
+            let Job { message, printed } = queue.recv().unwrap();
+            assert!(message.upgrade().is_some());
+            if is_printed {
+                printed.send(()).unwrap();
+                assert!(matches!(printer.resume(Waker::noop()), Answer::Accept));
+            } else {
+                printer = printer.clone();
+            }
+            assert!(message.upgrade().is_none());
+        }
     }
 }

@@ -11,6 +11,7 @@ mod async_handler;
 mod connection;
 mod debugging;
 mod message;
+mod patient;
 mod pool;
 mod server;
 mod waiting;

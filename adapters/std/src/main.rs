@@ -3,21 +3,34 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use smtpd_std::{Messages, Printer, Server, Stopper};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 mod arguments;
+mod log;
+mod patient;
 mod privileges;
 
 use arguments::{Arguments, Class};
+use log::Log;
+
+/// How long the end of the program waits for whoever reads stderr.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    match Arguments::parse().and_then(|arguments| run(&arguments)) {
+    let mut log = match Log::new(io::stderr()) {
+        Ok(log) => log,
+        Err(error) => return Exit::failure(format!("smtpd: {error}")).report(&mut io::stderr()),
+    };
+    let code = match Arguments::parse().and_then(|arguments| run(&arguments, &log)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(stop) => stop.report(),
-    }
+        Err(stop) => stop.report(&mut log),
+    };
+    log.finish(LAST_LINES);
+    code
 }
 
 /// Why the command ends: what to say on stderr, and the exit code.
@@ -31,28 +44,29 @@ impl Exit {
         Self { message: message.into(), code: 1 }
     }
 
-    fn report(self) -> ExitCode {
+    fn report(self, stderr: &mut impl Write) -> ExitCode {
         if !self.message.is_empty() {
-            let _ = writeln!(io::stderr(), "{}", self.message);
+            let _ = stderr.write_all(format!("{}\n", self.message).as_bytes());
         }
         self.code.into()
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Exit> {
+fn run(arguments: &Arguments, log: &Log) -> Result<(), Exit> {
     let level = if arguments.debug { LevelFilter::TRACE } else { LevelFilter::WARN };
+    let lines = log.clone();
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
-        .with_writer(io::stderr)
+        .with_writer(move || lines.clone())
         .log_internal_errors(false)
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Exit::failure(format!("smtpd: {error}")))?;
-    runtime.block_on(serve(arguments))
+    runtime.block_on(serve(arguments, log.clone()))
 }
 
-async fn serve(arguments: &Arguments) -> Result<(), Exit> {
+async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     let local = &arguments.local;
     let server = Server::bind((local.host.as_str(), local.port), arguments.config).await;
     let server = server.map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?;
@@ -61,8 +75,7 @@ async fn serve(arguments: &Arguments) -> Result<(), Exit> {
     }
     if let Ok(addresses) = server.local_addrs() {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        // Whether anybody reads it or not: `eprintln!` would panic.
-        let _ = writeln!(io::stderr(), "smtpd: listening on {}", addresses.join(" and "));
+        let _ = log.write_all(format!("smtpd: listening on {}\n", addresses.join(" and ")).as_bytes());
     }
     tokio::spawn(stop_on_signals(server.stopper()));
     match arguments.class {

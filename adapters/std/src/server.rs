@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use smtpd_core::server::{Config, Ending, Handler, Peer};
+use smtpd_core::server::{Config, Ending, Handler, Peer, Session};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -15,8 +15,8 @@ use tracing::Instrument;
 
 use crate::async_connection;
 use crate::async_handler::AsyncHandler;
-use crate::connection::Connection;
-use crate::pool::READ;
+use crate::connection::{Connection, caught};
+use crate::pool::{Pooled, READ};
 use crate::waiting::{LAST_WORDS, Stopper, Waiting};
 
 /// Connections that the kernel holds while the server is busy.
@@ -109,10 +109,11 @@ impl Server {
     }
 
     /// Serves until it is told to stop, with a handler for each connection. A handler must not block: see
-    /// [`run_blocking`](Self::run_blocking).
+    /// [`run_blocking`](Self::run_blocking). A client whose handler panics, or can't be made for a panic, hears 421.
     pub async fn run<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
+        let handler = Arc::new(handler);
         self.accept(move |stream, peer, settings, waiting| {
-            tokio::spawn(serve(stream, peer, handler(peer), settings, waiting).instrument(span(peer)));
+            tokio::spawn(serve(stream, peer, Arc::clone(&handler), settings, waiting).instrument(span(peer)));
         })
         .await;
     }
@@ -120,9 +121,10 @@ impl Server {
     /// As [`run`](Self::run), each connection on a thread of its own (of tokio's for blocking work, 512 unless the
     /// runtime was built otherwise): for handlers that wait for disks and databases.
     pub async fn run_blocking<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
+        let handler = Arc::new(handler);
         let runtime = tokio::runtime::Handle::current();
         self.accept(move |stream, peer, settings, waiting| {
-            let connection = serve(stream, peer, handler(peer), settings, waiting).instrument(span(peer));
+            let connection = serve(stream, peer, Arc::clone(&handler), settings, waiting).instrument(span(peer));
             let runtime = runtime.clone();
             tokio::task::spawn_blocking(move || runtime.block_on(connection));
         })
@@ -134,11 +136,16 @@ impl Server {
     where
         H: AsyncHandler + 'static,
     {
+        let handler = Arc::new(handler);
         self.accept(move |stream, peer, settings, waiting| {
-            let handler = handler(peer);
+            let handler = Arc::clone(&handler);
             let connection = async move {
                 let Settings { config, at_once, .. } = settings;
-                close(async_connection::serve(stream, &config, peer, handler, at_once, waiting).await).await;
+                let stream = match caught(|| handler(peer)) {
+                    Ok(handler) => async_connection::serve(stream, &config, peer, handler, at_once, waiting).await,
+                    Err(why) => refuse(stream, &config, peer, why).await,
+                };
+                close(stream).await;
             };
             tokio::spawn(connection.instrument(span(peer)));
         })
@@ -190,8 +197,18 @@ where
 }
 
 /// Serves one connection with a synchronous handler.
-async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: H, settings: Settings, mut waiting: Waiting) {
+async fn serve<H: Handler>(
+    stream: TcpStream,
+    peer: Peer,
+    handler: Arc<impl Fn(Peer) -> H>,
+    settings: Settings,
+    mut waiting: Waiting,
+) {
     let Settings { config, at_once, .. } = settings;
+    let handler = match caught(|| handler(peer)) {
+        Ok(handler) => handler,
+        Err(why) => return close(refuse(stream, &config, peer, why).await).await,
+    };
     let mut connection = Connection::new(stream, &config, peer, handler, at_once);
     let is_over = tokio::select! {
         biased;
@@ -210,6 +227,14 @@ async fn serve<H: Handler>(stream: TcpStream, peer: Peer, handler: H, settings: 
         }
     }
     close(connection.into_stream()).await;
+}
+
+/// Tells a client for whom there is no handler that it can't be served.
+async fn refuse(mut stream: TcpStream, config: &Config<'_>, peer: Peer, why: Ending) -> TcpStream {
+    let mut session = Session::with(config, peer, Pooled::default(), Pooled::default());
+    session.end(why);
+    let _ = timeout(LAST_WORDS, stream.write_all(session.output())).await;
+    stream
 }
 
 /// Whose session a line of the log belongs to.

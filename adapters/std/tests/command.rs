@@ -3,7 +3,9 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,8 +29,12 @@ struct Running {
 
 impl Running {
     fn new(arguments: &[&str]) -> Self {
+        Self::with_stdout(arguments, Stdio::piped())
+    }
+
+    fn with_stdout(arguments: &[&str], stdout: impl Into<Stdio>) -> Self {
         let always = ["-n", "--host", "mx.example.org", "-c", "DebuggingServer", "127.0.0.1:0"];
-        let mut child = smtpd(&[&always, arguments].concat()).spawn().expect("smtpd");
+        let mut child = smtpd(&[&always, arguments].concat()).stdout(stdout).spawn().expect("smtpd");
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
@@ -192,6 +198,29 @@ fn a_slow_reader_of_stdout_delays_only_the_reply_to_the_message() {
 }
 
 #[test]
+fn a_stdout_that_never_blocks_is_waited_for() {
+    let (mut reader, stdout) = UnixStream::pair().unwrap();
+    stdout.set_nonblocking(true).unwrap();
+    let mut server = Running::with_stdout(&[], OwnedFd::from(stdout));
+    let mut client = Client::new(server.address);
+    // More than a socket holds.
+    mail(&mut client, &"0123456789abcdef\r\n".repeat(50_000));
+    thread::sleep(Duration::from_millis(200));
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map(|_| text)
+    });
+    assert_eq!(client.reply(), "250 2.0.0 OK");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    let text = reader.join().unwrap().unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[50_002]), (50_003, "------------ END MESSAGE ------------"));
+    assert!(lines[2..50_002].iter().all(|line| *line == "b'0123456789abcdef'"));
+}
+
+#[test]
 fn debug_traces_the_dialogue_and_no_secret() {
     let mut server = Running::new(&["-d"]);
     let mut client = Client::new(server.address);
@@ -311,6 +340,62 @@ fn a_closed_stderr_is_no_harm() {
     server.signal(Signal::SIGTERM);
     assert_eq!(server.ends(), Some(0));
     assert!(server.stdout().contains("\nb'text'\n"));
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_is_no_harm() {
+    let (mut reader, mut stderr) = std::io::pipe().unwrap();
+    // All that a pipe holds: not even the first line finds room.
+    stderr.write_all(&[b'x'; 65_536]).unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let arguments = ["-n", "-d", "--host", "mx.example.org", "-c", "DebuggingServer", &address.to_string()];
+    let child = smtpd(&arguments).stderr(stderr).spawn().unwrap();
+    let mut server = Running { child, stderr: BufReader::new(spare_stderr()), address };
+    let begun = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "smtpd does not listen");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut client = Client::new(address);
+    mail(&mut client, "text\r\n");
+    assert_eq!(client.reply(), "250 2.0.0 OK");
+    assert_eq!(client.say("QUIT"), "221 2.0.0 Bye");
+    drop(client);
+    let begun = Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text.trim_start_matches('x'), "");
+}
+
+#[test]
+fn what_the_log_lost_is_said_where_it_was() {
+    let mut server = Running::with_stdout(&["-d"], Stdio::null());
+    let mut client = Client::new(server.address);
+    // More than the log and a pipe hold, while nobody reads.
+    for _ in 0..20 {
+        mail(&mut client, &"0123456789abcdef\r\n".repeat(10_000));
+        assert_eq!(client.reply(), "250 2.0.0 OK");
+    }
+    let stderr = std::mem::replace(&mut server.stderr, BufReader::new(spare_stderr()));
+    let (sender, lines) = std::sync::mpsc::channel();
+    thread::spawn(move || stderr.lines().try_for_each(|line| sender.send(line.unwrap())));
+    let next = || lines.recv_timeout(Duration::from_secs(5)).expect("what was lost");
+    let mut line = next();
+    while !line.starts_with("smtpd: ") {
+        assert!(line.contains(" TRACE session{peer=127.0.0.1:"), "{line}");
+        line = next();
+    }
+    let lost = line.strip_prefix("smtpd: ").and_then(|line| line.strip_suffix(" lines of the log were lost"));
+    assert!(lost.unwrap().parse::<u32>().unwrap() > 20, "{line}");
+    assert_eq!(client.say("QUIT"), "221 2.0.0 Bye");
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    let trace: Vec<String> = lines.iter().collect();
+    assert!(trace.last().unwrap().ends_with("S: 221 2.0.0 Bye"), "{trace:?}");
 }
 
 /// Something to put in the place of a pipe that is to be closed.

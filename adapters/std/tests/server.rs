@@ -2,14 +2,18 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::Client;
-use smtpd_std::{Answer, AsyncHandler, Config, Ending, Flow, Handler, Rcpt, Reply, Server, Stopper, process_message};
+use smtpd_std::{
+    Answer, AsyncHandler, Config, Ending, Flow, Form, Handler, Messages, Printer, Rcpt, Reply, Server, Stopper,
+    process_message,
+};
 
 type Heard = Arc<Mutex<Vec<String>>>;
 
@@ -76,7 +80,7 @@ fn config() -> Config<'static> {
 fn start(kind: Kind, config: Config<'static>, grace: Duration) -> Running {
     let heard = Heard::default();
     let notes = Arc::clone(&heard);
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let thread = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -168,6 +172,38 @@ fn a_panic_costs_its_own_session() {
         assert_eq!(other.reply(), "250 2.0.0 OK");
         assert_eq!(other.say("QUIT"), "221 2.0.0 Bye");
         assert_eq!(server.heard(), ["message", "closed Quit"]);
+    }
+}
+
+#[test]
+fn a_handler_that_cannot_be_made_costs_its_own_session() {
+    for kind in [Kind::Sync, Kind::Async, Kind::Blocking] {
+        let (sender, receiver) = mpsc::channel();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap();
+        let (address, stopper) = (server.local_addrs().unwrap()[0], server.stopper());
+        let made = AtomicUsize::new(0);
+        let notes = move |_| {
+            assert!(made.fetch_add(1, Ordering::Relaxed) != 1, "the second, as asked");
+            Notes(Heard::default())
+        };
+        runtime.spawn(async move {
+            match kind {
+                Kind::Sync => server.run(notes).await,
+                Kind::Async => server.run_async(move |peer| Sleepy(notes(peer), Duration::ZERO)).await,
+                Kind::Blocking => server.run_blocking(notes).await,
+            }
+            sender.send(()).unwrap();
+        });
+        let mut first = Client::new(address);
+        let mut second = String::new();
+        TcpStream::connect(address).unwrap().read_to_string(&mut second).unwrap();
+        assert_eq!(second, "421 4.3.0 Internal error, closing\r\n");
+        for client in [&mut first, &mut Client::new(address)] {
+            assert_eq!(client.say("NOOP"), "250 2.0.0 OK");
+        }
+        stopper.stop_now();
+        receiver.recv_timeout(Duration::from_secs(5)).expect("the server ends as it does otherwise");
     }
 }
 
@@ -344,6 +380,50 @@ fn verdicts_of_process_message() {
 }
 
 #[test]
+fn what_was_refused_while_it_waited_is_not_printed() {
+    /// Writes once it is let.
+    struct Gate(mpsc::Receiver<()>, Arc<Mutex<String>>);
+    impl Write for Gate {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.lock().unwrap().push_str(std::str::from_utf8(octets).unwrap());
+            Ok(octets.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut config = config();
+    config.timers.message = 1;
+    let (gate, closed) = mpsc::channel();
+    let printed = Arc::<Mutex<String>>::default();
+    let output = Gate(closed, Arc::clone(&printed));
+    let printer = Printer::new(output, Form::Plain, |error| panic!("{error}")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::bind("127.0.0.1:0", config)).unwrap();
+    let address = server.local_addrs().unwrap()[0];
+    runtime.spawn(server.run(move |_| Messages::new(printer.clone())));
+    let send = |text: &str| {
+        let mut client = Client::new(address);
+        client.begin();
+        client.send(format!("{text}\r\n.\r\n").as_bytes());
+        client
+    };
+    let mut first = send("under way");
+    thread::sleep(Duration::from_millis(100));
+    let mut second = send("refused");
+    for client in [&mut first, &mut second] {
+        assert_eq!(client.rest(), b"421 4.4.2 Timeout, closing\r\n");
+    }
+    let mut third = send("accepted");
+    drop(gate);
+    assert_eq!(third.reply(), "250 2.0.0 OK");
+    let printed = printed.lock().unwrap();
+    let texts: Vec<&str> = printed.lines().filter(|line| !line.starts_with('-')).collect();
+    assert_eq!(texts, ["under way", "accepted"]);
+}
+
+#[test]
 fn replies_are_borrowed_from_the_handler() {
     // A reply's text may be made for the occasion.
     struct Numbers(String, u32);
@@ -383,7 +463,7 @@ fn each_message_has_its_own_envelope() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap();
     let address = server.local_addrs().unwrap()[0];
-    let (sender, messages) = std::sync::mpsc::channel();
+    let (sender, messages) = mpsc::channel();
     runtime.spawn(server.run(move |_| {
         let sender = sender.clone();
         process_message(move |message| Ok(sender.send(message.clone()).map(|()| None)?))
