@@ -4,7 +4,7 @@ use std::error::Error;
 use std::task::Waker;
 
 use smtpd_core::server::{Answer, Flow, Handler, Mail, Peer, Rcpt};
-use smtpd_core::wire::{Params, Reply};
+use smtpd_core::wire::{Enhanced, Params, Reply};
 
 /// A message with its envelope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,8 @@ where
 pub struct Messages<P> {
     message: Message,
     process: P,
+    /// The last verdict, which with LMTP is that of all recipients.
+    verdict: Kept,
 }
 
 impl<P: ProcessMessage> Messages<P> {
@@ -86,7 +88,7 @@ impl<P: ProcessMessage> Messages<P> {
             rcpt_options: Vec::new(),
             data: Vec::new(),
         };
-        Self { message, process }
+        Self { message, process, verdict: Kept::Accept }
     }
 }
 
@@ -112,8 +114,12 @@ impl<P: ProcessMessage> Handler for Messages<P> {
         Flow::Continue
     }
 
-    fn message(&mut self, _: u16) -> Answer<'_> {
+    fn message(&mut self, recipient: u16) -> Answer<'_> {
+        if recipient > 0 {
+            return self.verdict.answer();
+        }
         let answer = self.process.process_message(&mut self.message);
+        self.verdict.keep(&answer);
         // An idle connection keeps no large message.
         self.message.clear();
         answer
@@ -124,7 +130,39 @@ impl<P: ProcessMessage> Handler for Messages<P> {
     }
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
-        self.process.resume(waker)
+        let answer = self.process.resume(waker);
+        self.verdict.keep(&answer);
+        answer
+    }
+}
+
+/// An answer that outlives its handler's call.
+#[derive(Debug)]
+enum Kept {
+    Accept,
+    Reply { code: u16, enhanced: Option<Enhanced>, text: Vec<u8> },
+}
+
+impl Kept {
+    fn keep(&mut self, answer: &Answer<'_>) {
+        match answer {
+            Answer::Accept => *self = Self::Accept,
+            Answer::Reply(reply) => {
+                *self =
+                    Self::Reply { code: reply.code(), enhanced: reply.enhanced_code(), text: reply.text().to_vec() };
+            }
+            _ => {}
+        }
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        match self {
+            Self::Accept => Answer::Accept,
+            Self::Reply { code, enhanced, text } => {
+                let reply = Reply::from_octets(*code, text);
+                Answer::Reply(enhanced.map_or(reply, |Enhanced { subject, detail }| reply.enhanced(subject, detail)))
+            }
+        }
     }
 }
 

@@ -483,3 +483,28 @@ fn each_message_has_its_own_envelope() {
     }
     assert_eq!(seen, ["A@b.example|C@d.example,postmaster|BODY=8BITMIME SIZE=20|one\r\n", "|e@d.example||"]);
 }
+
+#[test]
+fn with_lmtp_a_message_is_processed_once_and_its_verdict_is_that_of_all_recipients() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut config = config();
+    config.lmtp = true;
+    let server = runtime.block_on(Server::bind("127.0.0.1:0", config)).unwrap();
+    let address = server.local_addrs().unwrap()[0];
+    let (sender, messages) = mpsc::channel();
+    runtime.spawn(server.run(move |_| {
+        let sender = sender.clone();
+        process_message(move |message| {
+            sender.send(message.rcpt_tos.join(","))?;
+            Ok((message.data == b"no\r\n").then(|| "550 5.7.1 No".into()))
+        })
+    }));
+    let mut client = Client::new(address);
+    for (text, verdict) in [("no", "550 5.7.1 No"), ("yes", "250 2.0.0 OK")] {
+        for line in ["LHLO client.example", "MAIL FROM:<>", "RCPT TO:<a@d.example>", "RCPT TO:<b@d.example>", "DATA"] {
+            client.say(line);
+        }
+        assert_eq!((client.say(&format!("{text}\r\n.")).as_str(), client.reply().as_str()), (verdict, verdict));
+    }
+    assert_eq!(messages.try_iter().collect::<Vec<_>>(), ["a@d.example,b@d.example"; 2]);
+}
