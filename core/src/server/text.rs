@@ -79,7 +79,7 @@ impl Text {
             Piece::Text(octets) => {
                 let Some(after) = left.checked_sub(octets.len()) else { return Received::Exhausted };
                 self.left = after;
-                *epoch = epoch.wrapping_add(u32::from(left / BLOCK != after / BLOCK));
+                *epoch = epoch.wrapping_add(u32::from(block(left) != block(after)));
                 if is_wanted { Received::Wanted(octets) } else { Received::Dropped }
             }
             Piece::End => Received::End(self.fate),
@@ -94,7 +94,12 @@ impl Text {
     }
 }
 
-/// Octets that a limit leaves at the beginning; none is one that memory has no number for.
+/// Octets that a limit leaves at the beginning; no limit is whole blocks, more than memory has numbers for.
 const fn allowance(limit: u32) -> usize {
-    if limit == 0 { usize::MAX } else { limit as usize }
+    if limit == 0 { usize::MAX & !(BLOCK - 1) } else { limit as usize }
+}
+
+/// Which block the next of so many octets is in, counted from the end.
+const fn block(left: usize) -> usize {
+    left.wrapping_sub(1) / BLOCK
 }
