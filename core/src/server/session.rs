@@ -367,7 +367,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     }
 
     /// Writes the lines that are due, as far as there is room; true when none is left.
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     fn produce(&mut self) -> bool {
+        // The rule, and at each poll: costs no call.
+        self.due == Due::Nothing || self.produce_due()
+    }
+
+    #[inline(never)]
+    fn produce_due(&mut self) -> bool {
         let is_done = self.due.write(&mut self.output, &mut self.order, self.line.octets(), self.config);
         if is_done && self.kept == Kept::Refusal {
             self.kept = Kept::Done;
