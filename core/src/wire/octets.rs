@@ -87,7 +87,11 @@ mod tests {
                     for around in [b' ', b'~', b'a'] {
                         let mut octets = [around; 20];
                         octets[at] = octet;
-                        assert_eq!(are_printable(&octets[..length]), is_printable(octet), "{octet} at {at} of {length}");
+                        assert_eq!(
+                            are_printable(&octets[..length]),
+                            is_printable(octet),
+                            "{octet} at {at} of {length}"
+                        );
                     }
                 }
             }
