@@ -71,7 +71,7 @@ beside() { # CONNECTIONS ROUNDS MESSAGES
     start alone smtpd
     start crowded smtpd
     open_idle crowded "$1"
-    count=$(($(messages_of sequential) * $3 / 100))
+    count=$(messages_of sequential smtpd "$3")
     for ((round = 0; round < $2; round++)); do
         alone=$(measure sequential alone $count) && crowded=$(measure sequential crowded $count)
         echo "$crowded $alone"

@@ -108,7 +108,9 @@ end() {
 load() {
     local seconds=$1
     shift
-    timeout "$seconds" taskset -c "$load_core" "$@" >"$scratch/load" 2>&1
+    timeout "$seconds" taskset -c "$load_core" "$@" >"$scratch/load" 2>&1 && return
+    [[ $? != 124 ]] || echo "took more than $seconds s" >"$scratch/load"
+    return 1
 }
 
 # nanoseconds ID: processor time of all threads of a server so far, its system calls included. The scheduler counts

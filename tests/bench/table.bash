@@ -25,18 +25,32 @@ goal_in_table() {
     esac
 }
 
-# How many messages make some hundred milliseconds with a server that is fast.
+# messages_of COLUMN SERVER PERCENT: some hundred milliseconds, and enough for each of 50 connections that to connect does
+# not count. More rounds tell more than more messages.
 messages_of() {
+    local count divisor=1
     case $1 in
-        sequential | pipelined) echo 8000 ;;
-        connections) echo 3000 ;;
-        recipients) echo 400 ;;
-        recipients-pipelined) echo 3000 ;;
-        text | empty | dots) echo 20 ;;
+        sequential) count=4000 ;;
+        pipelined) count=6000 ;;
+        connections) count=1500 ;;
+        recipients) count=200 ;;
+        recipients-pipelined) count=3000 ;;
+        text | empty | dots) count=16 ;;
     esac
+    # Those that take longer get by with fewer.
+    case $2:$1 in
+        floor:* | smtpd:*) ;;
+        mailin:pipelined | mailin:recipients-pipelined | python:recipients) divisor=4 ;;
+        python:recipients-pipelined) divisor=20 ;;
+        python:text | python:empty | python:dots) divisor=8 ;;
+        smtp-sink:text | *:empty | *:dots) divisor=4 ;;
+        mailin:* | python:*) divisor=2 ;;
+    esac
+    count=$((count * $3 / 100 / divisor))
+    echo $((count > 1 ? count : 1))
 }
 
-# fire COLUMN ID MESSAGES: Messages have 1 KiB, or 10 MiB. Postfix's client where it can, for it is nobody's own.
+# fire COLUMN ID MESSAGES: they have 1 KiB, or 10 MiB. Postfix's client where it can, for it is nobody's own.
 fire() {
     local at=127.0.0.1:${port[$2]} send=(target/release/load send "${port[$2]}")
     case $1 in
@@ -73,10 +87,8 @@ table() {
         for column in "${columns[@]}"; do
             for server in "${servers[@]}"; do
                 [[ -z ${fails[$column $server]-} ]] || continue
-                count=$(($(messages_of "$column") * percent / 100))
-                # Ten times as slow at least, and measured well enough by fewer.
-                [[ $server != python ]] || count=$((count / 10))
-                if figure=$(measure "$column" "$server" $((count > 1 ? count : 1))); then
+                count=$(messages_of "$column" "$server" "$percent")
+                if figure=$(measure "$column" "$server" "$count"); then
                     echo "$round $column $server $figure" >>"$scratch/figures"
                 else
                     fails[$column $server]=1
