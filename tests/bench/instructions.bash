@@ -20,21 +20,25 @@ gate_of() {
 
 build_instructions() {
     # Chosen here, since RUSTFLAGS or a cargo configuration could name a newer processor.
-    RUSTFLAGS="-C target-cpu=x86-64" cargo build --quiet --locked --release -p instructions --target-dir target/baseline
+    local build=(cargo build --quiet --locked --release -p instructions --target-dir target/baseline)
+    RUSTFLAGS="-C target-cpu=x86-64" "${build[@]}" --features log
+    cp target/baseline/release/instructions target/baseline/logged
+    RUSTFLAGS="-C target-cpu=x86-64" "${build[@]}"
     mkdir -p target/callgrind
 }
 
 # callgrind WHAT [BINARY]: leaves its file in target/callgrind, and prints: instructions, octets, lines.
 callgrind() {
-    local counted=session divisors log
+    local counted=session divisors log argument=$1 binary=${2-target/baseline/release/instructions}
     case $1 in
         construction) counted=construction ;;
         text | dots | empty) counted=text ;;
+        logged) argument=session binary=${2-target/baseline/logged} ;;
     esac
     # The C library chooses its memcpy by the processor: with all of this masked it is the one of the first x86-64.
     if ! log=$(GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX2,-AVX,-AVX_Fast_Unaligned_Load,-SSSE3,-ERMS,-FSRM \
         timeout 120 valgrind --tool=callgrind --collect-atstart=no --toggle-collect="*counted_$counted*" --dump-instr=yes \
-        --compress-pos=no --compress-strings=no --callgrind-out-file="target/callgrind/$1" "${2-target/baseline/release/instructions}" "$1" 2>&1); then
+        --compress-pos=no --compress-strings=no --callgrind-out-file="target/callgrind/$1" "$binary" "$argument" 2>&1); then
         die "$log"
     fi
     divisors=$(grep -E '^[0-9]+ [0-9]+$' <<<"$log" || true)
@@ -62,12 +66,13 @@ instructions() {
     echo "Instructions of smtpd-core in memory (baseline x86-64, release, fat LTO), counted by callgrind"
     echo
     printf '%-42s %9s   %-11s %7s\n' what count each goal
-    for what in construction session pipelined text empty dots; do
+    for what in construction session logged pipelined text empty dots; do
         counts=$(callgrind $what) || return 1
         read -r count octets lines <<<"$counts"
         case $what in
             construction) row $what "construction of a session" "$count" session ;;
             session) row $what "EHLO MAIL RCPT DATA 1 KiB . QUIT" "$count" session ;;
+            logged) row $what "the same, with the feature log" "$count" session ;;
             pipelined) row $what "the same, pipelined" "$count" session ;;
             text) row $what "10 MiB of text, lines of 78 octets" "$(per "$count" "$octets" 3)" octet ;;
             empty) row $what "10 MiB of empty lines" "$(per "$count" "$octets" 3)" octet ;;
@@ -81,6 +86,7 @@ instructions() {
 profile() {
     local what=$1 binary=target/baseline/release/instructions
     build_instructions
+    [[ $what != logged ]] || binary=target/baseline/logged
     callgrind "$what" >/dev/null
     cp target/callgrind/"$what" target/callgrind/lines
     objcopy --strip-debug $binary $binary-stripped

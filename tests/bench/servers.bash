@@ -2,11 +2,17 @@
 
 servers=(floor smtpd smtp-sink mailin python)
 
+# Limits that a benchmark exceeds: all its connections have one address, and they go on longer than any client's.
+lifted=(--max-connections 0 --max-connections-per-address 0 --max-commands 0)
+
 # The command of a server that accepts everything and keeps nothing; what can choose its port writes it to the file.
 command_of() { # NAME PORT-FILE
     case $1 in
         floor) command=(target/release/floor "$2") ;;
-        smtpd) command=(target/release/sink "$2") ;;
+        smtpd)
+            command=(target/release/sink "$2")
+            [[ -z ${SMTPD-} ]] || command=("$SMTPD" -n -c Sink --port-file "$2" "${lifted[@]}" 127.0.0.1:0)
+            ;;
         mailin) command=(target/mailin/release/rival-mailin "$2") ;;
         python) command=(/usr/bin/python3 -W ignore python_sink.py "$2") ;;
         smtp-sink)
