@@ -12,8 +12,8 @@ goal_of() {
 }
 gate_of() {
     case $1 in
-        session) echo 10350 ;;
-        dots) echo 135 ;;
+        session) echo 8800 ;;
+        dots) echo 85.5 ;;
         *) goal_of "$1" ;;
     esac
 }

@@ -9,10 +9,7 @@ lifted=(--max-connections 0 --max-connections-per-address 0 --max-commands 0)
 command_of() { # NAME PORT-FILE
     case $1 in
         floor) command=(target/release/floor "$2") ;;
-        smtpd)
-            command=(target/release/sink "$2")
-            [[ -z ${SMTPD-} ]] || command=("$SMTPD" -n -c Sink --port-file "$2" "${lifted[@]}" 127.0.0.1:0)
-            ;;
+        smtpd) command=("${SMTPD:-../../target/release/smtpd}" -n -c Sink --port-file "$2" "${lifted[@]}" 127.0.0.1:0) ;;
         mailin) command=(target/mailin/release/rival-mailin "$2") ;;
         python) command=(/usr/bin/python3 -W ignore python_sink.py "$2") ;;
         smtp-sink)
@@ -38,6 +35,8 @@ build() {
     local name there=()
     PATH=$PATH:/usr/sbin
     cargo build --quiet --locked --release -p bench --target-dir target
+    [[ -n ${SMTPD-} ]] ||
+        cargo build --quiet --locked --release --manifest-path ../../Cargo.toml --bin smtpd --target-dir ../../target
     # Also where the rival can't be built, the rest can be measured.
     timeout 600 cargo build --quiet --locked --release --manifest-path mailin/Cargo.toml --target-dir target/mailin ||
         rm -f target/mailin/release/rival-mailin
