@@ -59,21 +59,22 @@ per() {
 }
 
 instructions() {
-    local status=0 what counts count octets lines
+    local status=0 what counts count octets lines pipelined
     [[ $(uname -m) == x86_64 ]] || { echo "the gates are for x86-64"; return 77; }
     command -v valgrind >/dev/null || { echo "valgrind is not installed"; return 77; }
     build_instructions
     echo "Instructions of smtpd-core in memory (baseline x86-64, release, fat LTO), counted by callgrind"
     echo
     printf '%-42s %9s   %-11s %7s\n' what count each goal
-    for what in construction session logged pipelined text empty dots; do
+    for what in construction session logged pipelined recipients text empty dots; do
         counts=$(callgrind $what) || return 1
         read -r count octets lines <<<"$counts"
         case $what in
             construction) row $what "construction of a session" "$count" session ;;
             session) row $what "EHLO MAIL RCPT DATA 1 KiB . QUIT" "$count" session ;;
             logged) row $what "the same, with the feature log" "$count" session ;;
-            pipelined) row $what "the same, pipelined" "$count" session ;;
+            pipelined) row $what "the same, pipelined" "$count" session && pipelined=$count ;;
+            recipients) row $what "further RCPT, pipelined" "$(per $((count - pipelined)) 99 0)" command ;;
             text) row $what "10 MiB of text, lines of 78 octets" "$(per "$count" "$octets" 3)" octet ;;
             empty) row $what "10 MiB of empty lines" "$(per "$count" "$octets" 3)" octet ;;
             dots) row $what "10 MiB of lines that are .." "$(per "$count" "$lines" 1)" line ;;
