@@ -12,8 +12,8 @@ goal_of() {
 }
 gate_of() {
     case $1 in
-        session) echo 8800 ;;
-        dots) echo 85.5 ;;
+        session) echo 6640 ;;
+        dots) echo 90.6 ;;
         *) goal_of "$1" ;;
     esac
 }
