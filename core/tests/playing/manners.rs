@@ -77,10 +77,9 @@ fn by_chance(asked: &str, chance: u8) -> Option<u16> {
         .bytes()
         .chain([chance])
         .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
+    const CODES: [u16; 12] = [250, 550, 452, 251, 252, 354, 220, 554, 450, 451, 503, 599];
     match hash >> 16 & 63 {
-        0..12 => {
-            Some([250, 550, 452, 251, 252, 354, 220, 554, 450, 250, 503, 599][usize::from((hash >> 20) as u8) % 12])
-        }
+        at @ 0..12 => CODES.get(at as usize).copied(),
         12 => Some(421),
         _ => None,
     }

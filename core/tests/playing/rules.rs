@@ -24,6 +24,9 @@ pub fn hold_replies_against_input(input: &[u8], outcome: &Outcome, lmtp: bool, l
     let codes = final_codes(outcome.said.as_bytes());
     let mut codes = codes.iter().copied();
     let closes = |code: u16| code == 421 || code == 221;
+    // Lines of texts too, which no reply is about.
+    let too_long = lines(input).filter(|line| line.len() > limit).count();
+    assert!(outcome.said.matches("Line too long").count() <= too_long, "a line was within the limit");
     let mut recipients = 0;
     let mut rest = input;
     let mut is_first = true;
@@ -70,6 +73,15 @@ pub fn hold_replies_against_input(input: &[u8], outcome: &Outcome, lmtp: bool, l
             _ => assert_ne!(code, 354),
         }
     }
+}
+
+/// The lines, with their CRLF.
+fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = octets;
+    std::iter::from_fn(move || {
+        let end = rest.windows(2).position(|pair| pair == b"\r\n")? + 2;
+        rest.split_off(..end)
+    })
 }
 
 /// Each accepted MAIL ends in one of the last `message`, `reset`, `closed`; nothing comes behind `closed`.
