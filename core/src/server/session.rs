@@ -91,7 +91,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             offered: Extensions::NONE,
             candidate: Extensions::NONE,
             order: Order::new(),
-            text: Text::new(),
+            text: Text::new(&config.limits),
             due: Due::Nothing,
             is_faulty: false,
             epoch: 0,
@@ -102,10 +102,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     }
 
     /// Takes what it can off `input` and says what came of it; `room` is how many octets of text can be taken now.
+    // Inlined on hosts, so that each piece of text costs no call.
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub fn poll<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8], room: usize) -> Event<'s> {
-        if self.order.state == State::Text {
-            return self.receive(input, room);
-        }
+        if self.order.state == State::Text { self.receive(input, room) } else { self.proceed(input) }
+    }
+
+    /// Outside of texts.
+    fn proceed<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Event<'s> {
         if !self.produce() {
             return Event::Idle;
         }
@@ -222,6 +226,12 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     #[must_use]
     pub fn takes_more(&self) -> bool {
         self.order.takes_more() && !self.is_faulty() && !matches!(self.kept, Kept::Whole | Kept::TooLong)
+    }
+
+    /// Whether a poll without input would be idle, and further input is all that is needed.
+    pub(crate) fn is_starved(&self) -> bool {
+        let takes_input = matches!(self.order.state, State::Start | State::Ready | State::Transaction | State::Text);
+        takes_input && self.order.question == Question::None && self.kept == Kept::Start && self.can_answer()
     }
 
     /// Whether the output has room for one reply of any length.
@@ -363,7 +373,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     }
 
     /// Writes the lines that are due, as far as there is room; true when none is left.
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     fn produce(&mut self) -> bool {
+        // The rule, and at each poll: costs no call.
+        self.due == Due::Nothing || self.produce_due()
+    }
+
+    #[inline(never)]
+    fn produce_due(&mut self) -> bool {
         let is_done = self.due.write(&mut self.output, &mut self.order, self.line.octets(), self.config);
         if is_done && self.kept == Kept::Refusal {
             self.kept = Kept::Done;
@@ -459,7 +476,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         };
         match event {
             Event::Hello(_) => *candidate = announced(config, peer.tls),
-            Event::Data => *text = Text::new(),
+            Event::Data => *text = Text::new(&config.limits),
             Event::Reset => output.reply(&config.texts.ok, config),
             #[cfg(feature = "starttls")]
             Event::StartTls => output.reply(&config.texts.start_tls, config),

@@ -1,6 +1,7 @@
 //! Octets and grammar (RFC 5321 §4.1, §4.2, §4.5.2): what a line or a text says, never whether it may come now.
 
 mod command;
+mod octets;
 mod params;
 mod path;
 mod reply;
@@ -10,11 +11,11 @@ mod text;
 pub(crate) use command::keyed;
 pub use command::{Unfit, Verb, split};
 pub use params::{Param, Params, ParamsIter, number};
-pub(crate) use params::{cut, is_ldh, same, skip_spaces};
+pub(crate) use params::{cut, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};
 #[cfg(feature = "enhanced")]
 pub use reply::Enhanced;
 pub use reply::{MAX_REPLY, Reply};
-pub(crate) use reply::{put, put_printable};
+pub(crate) use reply::{put, put_printable, stock};
 pub use reply_reader::{ReplyProgress, ReplyReader};
 pub use text::{Decoder, Encoder, Piece};
