@@ -1,246 +1,19 @@
 //! What holds for any input, any cut of it, any handler and any storage.
 
 mod common;
+mod playing;
 
-use std::task::Waker;
-
-use common::{Notes, OnDemand, Verdict, final_codes};
+use common::{Notes, Verdict, final_codes};
 use heapless::Vec as Inline;
+use playing::{
+    Manners, STORAGES, Ways, hold_answers, hold_replies_against_input, hold_transactions, line_limit, play,
+    without_recipients_of_nobody,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use smtpd_core::client;
-use smtpd_core::server::{Answer, Config, Ending, Event, Flow, Peer, Progress, Session, State, Texts, step};
-use smtpd_core::store::Store;
+use smtpd_core::server::{Answer, Config, Event, Peer, Session, Texts};
 use smtpd_core::wire::{MAX_REPLY, Reply, ReplyProgress, ReplyReader};
-
-/// How a driver reads and writes.
-#[derive(Clone, Debug)]
-struct Ways {
-    /// Octets of each read, over and over.
-    reads: Vec<usize>,
-    /// Octets of a write when the output is full.
-    write: usize,
-    /// Which of `STORAGES`.
-    storage: usize,
-}
-
-/// Octets of line and output: the least, the default, a host's.
-const STORAGES: [(usize, usize); 4] = [(512, 512), (1024, 1024), (2304, 4096), (512, 4096)];
-
-/// What came of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Outcome {
-    said: String,
-    heard: Vec<String>,
-    is_closed: bool,
-}
-
-fn play(config: &Config<'_>, input: &[u8], ways: &Ways, notes: Notes<'_>) -> Outcome {
-    let peer = Peer::default();
-    match ways.storage {
-        0 => drive(Session::with(config, peer, Inline::<u8, 512>::new(), Inline::<u8, 512>::new()), input, ways, notes),
-        1 => drive(Session::new(config, peer), input, ways, notes),
-        2 => {
-            let (line, output) = (OnDemand::<2304>::default(), OnDemand::<4096>::default());
-            drive(Session::with(config, peer, line, output), input, ways, notes)
-        }
-        _ => drive(
-            Session::with(config, peer, Inline::<u8, 512>::new(), OnDemand::<4096>::default()),
-            input,
-            ways,
-            notes,
-        ),
-    }
-}
-
-/// Drives a session to the end of the input and loses the connection there; holds it to the loop's contract meanwhile.
-fn drive<L: Store, O: Store>(
-    mut session: Session<'_, L, O>,
-    input: &[u8],
-    ways: &Ways,
-    mut notes: Notes<'_>,
-) -> Outcome {
-    let mut said = Vec::new();
-    let mut reads = ways.reads.iter().cycle();
-    let (mut from, mut to) = (0, 0);
-    // Liveness: a bound for each octet, with room for handlers that defer and for slow writes.
-    let bound = 200 + input.len() * 20;
-    for steps in 0.. {
-        assert!(steps < bound + said.len(), "the session spins");
-        let mut piece = &input[from..to];
-        let progress = step(&mut session, &mut piece, &mut notes, Waker::noop());
-        let taken = to - from - piece.len();
-        from += taken;
-        let output = session.output();
-        let send = match progress {
-            Progress::Moved => 0,
-            Progress::Write => ways.write.min(output.len()),
-            _ => output.len(),
-        };
-        assert!(progress != Progress::Write || send > 0, "nothing to write");
-        said.extend_from_slice(&output[..send]);
-        session.sent(send);
-        match progress {
-            Progress::Closed => break,
-            Progress::Read if from < to => assert!(taken > 0 || send > 0, "input is left and nothing to wait for"),
-            Progress::Read | Progress::Wait { read: true } if to < input.len() => {
-                to = input.len().min(to + reads.next().copied().unwrap_or(1));
-            }
-            Progress::Read => break,
-            Progress::Moved | Progress::Write | Progress::Wait { .. } => {}
-            Progress::StartTls => unreachable!("not switched on"),
-        }
-    }
-    let is_closed = session.state() == State::Closed;
-    session.end(Ending::Lost);
-    while step(&mut session, &mut &b""[..], &mut notes, Waker::noop()) != Progress::Closed {}
-    // There is nothing behind the end.
-    for why in [Ending::Stopping, Ending::Expired] {
-        session.end(why);
-        session.flow(Flow::Refuse(Reply::new(421, "late")));
-        assert!(!session.answer(Answer::Accept));
-        assert_eq!(session.poll(&mut &b"NOOP\r\n"[..], 9), Event::Idle);
-        assert_eq!(step(&mut session, &mut &b"NOOP\r\n"[..], &mut notes, Waker::noop()), Progress::Closed);
-    }
-    assert_eq!(session.output(), b"");
-    let said = String::from_utf8(said).expect("replies are ASCII");
-    Outcome { said, heard: notes.heard, is_closed }
-}
-
-/// How a handler behaves.
-#[derive(Clone, Debug)]
-struct Manners {
-    defers: u8,
-    backlog: u16,
-    room: usize,
-    refuses: Option<(usize, u16)>,
-    text: Vec<u8>,
-}
-
-impl Manners {
-    fn notes(&self) -> Notes<'_> {
-        let mut notes = Notes::by(|asked| self.rule(asked));
-        (notes.defers, notes.backlog, notes.room) = (self.defers, self.backlog, self.room);
-        notes.refuses = self.refuses.map(|(from, code)| (from, Verdict::Say(code, self.text.clone())));
-        notes
-    }
-
-    /// Decides by what is asked alone, so that neither time nor number matter.
-    fn rule(&self, asked: &str) -> Verdict {
-        let say = |code| Verdict::Say(code, self.text.clone());
-        match asked.split_once(' ').unwrap_or((asked, "")) {
-            ("mail" | "rcpt" | "hello", "no@d.example" | "no.example") => say(550),
-            ("rcpt", "full@d.example") => say(452),
-            ("rcpt", "far@d.example") => say(251),
-            ("rcpt" | "mail", "odd@d.example") => say(354),
-            ("rcpt", "gone@d.example") => say(421),
-            ("mail", "yes@d.example") => say(250),
-            ("verify", "c") => say(250),
-            ("message", text) if text.contains("554") => say(554),
-            ("message", text) if text.contains('!') => say(250),
-            _ => Verdict::Yes,
-        }
-    }
-
-    fn accepts(&self, asked: &str) -> bool {
-        match self.rule(asked) {
-            Verdict::Yes => true,
-            Verdict::Say(code, _) => code == 250 || code == 251,
-            Verdict::Never => false,
-        }
-    }
-}
-
-/// With a backlog, recipients behind a MAIL that is refused, or behind a 421, may have been asked about or not: that is a
-/// matter of time.
-fn without_recipients_of_nobody(manners: &Manners, outcome: Outcome) -> Outcome {
-    let mut is_over = false;
-    let heard = outcome.heard.into_iter().filter(|asked| {
-        let is_dropped = is_over && asked.starts_with("rcpt ");
-        if asked.starts_with("mail ") {
-            is_over = !manners.accepts(asked);
-        }
-        is_over |= matches!(manners.rule(asked), Verdict::Say(421, _));
-        !is_dropped
-    });
-    Outcome { heard: heard.collect(), ..outcome }
-}
-
-/// Goes over the input as a client that knows only the wire: each command and each text has its reply, in order, up
-/// to the one that closes, and nothing else has any.
-fn hold_replies_against_input(input: &[u8], outcome: &Outcome, lmtp: bool, limit: usize) {
-    let codes = final_codes(outcome.said.as_bytes());
-    let mut codes = codes.iter().copied();
-    let closes = |code: u16| code == 421 || code == 221;
-    let mut recipients = 0;
-    let mut rest = input;
-    let mut is_first = true;
-    let greeting = codes.next();
-    assert_eq!(greeting, Some(220));
-    loop {
-        if is_first && rest.first() == Some(&22) {
-            assert_eq!((codes.next(), codes.next(), outcome.is_closed), (Some(421), None, true));
-            return;
-        }
-        is_first = false;
-        let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") else {
-            return assert_eq!((codes.next(), outcome.is_closed), (None, false), "half a line is no command");
-        };
-        let (line, behind) = (&rest[..end], &rest[end + 2..]);
-        let code = codes.next().unwrap_or_else(|| panic!("no reply to {}", line.escape_ascii()));
-        if closes(code) {
-            return assert_eq!((codes.next(), outcome.is_closed), (None, true), "more than the last reply");
-        }
-        assert!(end + 2 <= limit || code == 500, "a line over the limit was executed: {code}");
-        rest = behind;
-        match (line.get(..4).map(<[u8]>::to_ascii_uppercase).as_deref(), code) {
-            (Some(b"MAIL"), 250) => recipients = 0,
-            (Some(b"RCPT"), 250 | 251) => recipients += 1,
-            (Some(b"DATA"), 354) => {
-                let whole = [b"\r\n", rest].concat();
-                let Some(end) = whole.windows(5).position(|five| five == b"\r\n.\r\n") else {
-                    let last = codes.next();
-                    assert_eq!((last.unwrap_or(421), codes.next(), outcome.is_closed), (421, None, last.is_some()));
-                    return;
-                };
-                for _ in 0..if lmtp { recipients } else { 1 } {
-                    let code = codes.next().expect("a reply to the text");
-                    if closes(code) {
-                        return assert_eq!((codes.next(), outcome.is_closed), (None, true));
-                    }
-                    assert!(code == 250 || code >= 400);
-                }
-                rest = &rest[end + 3..];
-            }
-            _ => assert_ne!(code, 354),
-        }
-    }
-}
-
-/// Each accepted MAIL ends in one of the last `message`, `reset`, `closed`; nothing comes behind `closed`.
-fn hold_transactions(manners: &Manners, outcome: &Outcome, lmtp: bool) {
-    let (mut is_open, mut recipients) = (false, 0);
-    let (last, before) = outcome.heard.split_last().expect("at least the end is heard");
-    assert!(last.starts_with("closed"), "{last}");
-    for asked in before {
-        match asked.split(' ').next() {
-            Some("mail") => {
-                assert!(!is_open, "{:?}", outcome.heard);
-                (is_open, recipients) = (manners.accepts(asked), 0);
-            }
-            Some("rcpt") => recipients += u16::from(is_open && manners.accepts(asked)),
-            Some("reset") => assert!(std::mem::take(&mut is_open), "{:?}", outcome.heard),
-            Some("message") => {
-                assert!(is_open && recipients > 0, "{:?}", outcome.heard);
-                let number: u16 = asked.split(' ').nth(1).unwrap().parse().unwrap();
-                is_open = lmtp && number + 1 < recipients;
-            }
-            Some("data" | "refused") => assert!(is_open && recipients > 0),
-            Some("closed") => panic!("closed twice"),
-            _ => {}
-        }
-    }
-}
 
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let name =
@@ -319,8 +92,10 @@ fn manners() -> impl Strategy<Value = Manners> {
     let room = prop_oneof![2 => Just(usize::MAX), 1 => Just(0_usize), 1 => Just(1_usize), 1 => Just(7_usize)];
     let text = prop_oneof![3 => Just(b"said".to_vec()), 1 => vec(any::<u8>(), 0..700), 1 => vec(prop_oneof![Just(b'\n'), Just(b'a')], 0..300)];
     let code = prop_oneof![4 => Just(554_u16), 2 => Just(450_u16), 1 => Just(250_u16), 1 => Just(421_u16)];
-    (0_u8..3, 1_u16..5, room, proptest::option::weighted(0.3, (1_usize..60, code)), text)
-        .prop_map(|(defers, backlog, room, refuses, text)| Manners { defers, backlog, room, refuses, text })
+    let chance = proptest::option::weighted(0.3, any::<u8>());
+    (0_u8..3, 1_u16..5, room, proptest::option::weighted(0.3, (1_usize..60, code)), text, chance).prop_map(
+        |(defers, backlog, room, refuses, text, chance)| Manners { defers, backlog, room, refuses, text, chance },
+    )
 }
 
 /// Limits that are reached often, and none at all.
@@ -372,10 +147,10 @@ proptest! {
         }
         let whole = Ways { reads: vec![usize::MAX / 2], write: usize::MAX, storage };
         let once = play(&config, &input, &whole, manners.notes());
-        let limit = match config.limits.line { 0 => STORAGES[storage].0, line => STORAGES[storage].0.min(line.into()) };
-        hold_replies_against_input(&input, &once, common::is_lmtp(&config), limit);
+        hold_replies_against_input(&input, &once, common::is_lmtp(&config), line_limit(&config, storage));
         hold_transactions(&manners, &once, common::is_lmtp(&config));
         let once = without_recipients_of_nobody(&manners, once);
+        hold_answers(&manners, &once);
         for reads in [ways.reads.clone(), vec![1]] {
             let ways = Ways { reads, storage, ..ways.clone() };
             let cut = play(&config, &input, &ways, manners.notes());

@@ -81,6 +81,16 @@ fn a_421_closes_wherever_it_is_said() {
 }
 
 #[test]
+fn sets_of_extensions() {
+    let (size, pipelining) = (Extensions::SIZE, Extensions::PIPELINING);
+    let both = size.with(pipelining);
+    assert_eq!(both.intersection(size), size);
+    assert_eq!(size.intersection(pipelining), Extensions::NONE);
+    assert_eq!((both.without(size), both.with(size)), (pipelining, both));
+    assert!(both.contains(size) && !size.contains(both));
+}
+
+#[test]
 fn what_needs_a_handler_is_offered_only_if_it_acts_on_it() {
     let config = Config::new("mx.example.org");
     for (acts_on, is_offered) in
