@@ -87,7 +87,7 @@ pub(crate) fn keyed<'l>(argument: &'l [u8], key: &[u8]) -> Option<&'l [u8]> {
     super::same(word, key).then_some(rest)
 }
 
-fn verb(word: &[u8]) -> Option<Verb> {
+pub(crate) fn verb(word: &[u8]) -> Option<Verb> {
     const VERBS: &[(u32, Verb)] = &[
         (upper(*b"HELO"), Verb::Helo),
         (upper(*b"EHLO"), Verb::Ehlo),
@@ -121,7 +121,7 @@ const fn upper(word: [u8; 4]) -> u32 {
 }
 
 /// Refuses lines with control octets or octets above 127, in one pass without branches.
-fn screen(line: &[u8]) -> Result<(), Unfit> {
+pub(crate) fn screen(line: &[u8]) -> Result<(), Unfit> {
     let mut control = false;
     let mut all = 0;
     for octet in line {

@@ -1,6 +1,8 @@
 //! Octets and grammar (RFC 5321 §4.1, §4.2, §4.5.2): what a line or a text says, never whether it may come now.
 
 mod command;
+#[cfg(feature = "python")]
+mod loose;
 mod params;
 mod path;
 mod reply;
@@ -9,6 +11,10 @@ mod text;
 
 pub(crate) use command::keyed;
 pub use command::{Unfit, Verb, split};
+#[cfg(feature = "python")]
+pub(crate) use command::{screen, verb};
+#[cfg(feature = "python")]
+pub(crate) use loose::loose_path;
 pub use params::{Param, Params, ParamsIter, number};
 pub(crate) use params::{cut, is_ldh, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};
