@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
 
 use clap::Parser;
 use smtpd_std::{Config, Form};
@@ -12,7 +14,16 @@ use crate::Exit;
 pub(crate) struct Arguments {
     pub(crate) local: Address,
     pub(crate) class: Class,
+    /// Print envelopes as JSON, in place of what the class prints.
+    pub(crate) json: bool,
     pub(crate) config: Config<'static>,
+    /// Connections in all, and from one address.
+    pub(crate) connections: (usize, usize),
+    /// Domains whose mail is taken; all if there is none.
+    pub(crate) accept: Vec<String>,
+    /// Messages after which the server ends.
+    pub(crate) exit_after: Option<u64>,
+    pub(crate) port_file: Option<PathBuf>,
     pub(crate) setuid: bool,
     pub(crate) debug: bool,
 }
@@ -20,6 +31,9 @@ pub(crate) struct Arguments {
 /// The server to run.
 pub(crate) enum Class {
     DebuggingServer(Form),
+    SmtpServer,
+    Sink,
+    Files(PathBuf),
 }
 
 /// `host:port`.
@@ -45,13 +59,31 @@ Usage: smtpd [options] [localhost:localport [remotehost:remoteport]]
 Options:
     -n, --nosetuid      Do not become the user nobody after binding the port; needed unless root runs this.
     -V, --version       Print the version and exit.
-    -c, --class NAME    The server to run: DebuggingServer. (Python's default PureProxy is not there yet.)
+    -c, --class NAME    The server to run:
+                          DebuggingServer  prints each message on stdout
+                          Files            stores each message in a file, see --dir
+                          Sink             accepts each message and throws it away
+                          SMTPServer       refuses each message, as Python's base class
+                        (Python's default PureProxy is not there yet.)
     -s, --size N        Octets of a message that are taken at most; 0: no limit. Default: 33554432.
     -u, --smtputf8      Offer SMTPUTF8 (not there yet).
     -d, --debug         Trace the dialogue on stderr.
     -h, --help          Print this and exit.
         --decode        DebuggingServer prints text instead of Python's b'...'.
+        --dir DIR       Files stores messages there: NAME.eml, and the envelope in NAME.json.
+        --json          Print the envelope of each message as a line of JSON instead of what the class prints.
         --host NAME     The name in the greeting. Default: this machine's.
+        --accept DOMAIN Take mail for this domain only, and for <Postmaster>; may be given more than once.
+        --port-file FILE
+                        Write the port to FILE once the server listens.
+        --exit-after N  End after N messages were answered 250.
+
+Limits (0: none):
+        --max-connections N (1000)    --max-connections-per-address N (250)
+        --max-recipients N (1000)     --max-commands N (100000)    --max-errors N (20)
+        --max-transactions N (0)      --max-line N (1024)          --max-drain N (33554432)
+        --timeout-command SECS (300)  --timeout-text SECS (180, for each 512 octets)
+        --timeout-output SECS (300)   --timeout-session SECS (0)
 
 Default addresses: localhost:8025 localhost:25. With port 0 the system chooses; the port is printed on stderr.";
 
@@ -76,8 +108,68 @@ struct Options {
     #[arg(long)]
     decode: bool,
     #[arg(long)]
+    dir: Option<PathBuf>,
+    #[arg(long)]
+    json: bool,
+    #[arg(long)]
     host: Option<String>,
+    #[arg(long, action = clap::ArgAction::Append)]
+    accept: Vec<String>,
+    #[arg(long)]
+    port_file: Option<PathBuf>,
+    #[arg(long)]
+    exit_after: Option<NonZeroU64>,
+    #[arg(long, default_value_t = 1_000)]
+    max_connections: usize,
+    #[arg(long, default_value_t = 250)]
+    max_connections_per_address: usize,
+    #[command(flatten)]
+    limits: OfSession,
     addresses: Vec<String>,
+}
+
+/// Limits and timers of a session, where they differ from the defaults.
+#[derive(clap::Args)]
+struct OfSession {
+    #[arg(long)]
+    max_recipients: Option<u16>,
+    #[arg(long)]
+    max_commands: Option<u32>,
+    #[arg(long)]
+    max_errors: Option<u16>,
+    #[arg(long)]
+    max_transactions: Option<u32>,
+    #[arg(long)]
+    max_line: Option<u16>,
+    #[arg(long)]
+    max_drain: Option<u32>,
+    #[arg(long)]
+    timeout_command: Option<u32>,
+    #[arg(long)]
+    timeout_text: Option<u32>,
+    #[arg(long)]
+    timeout_output: Option<u32>,
+    #[arg(long)]
+    timeout_session: Option<u32>,
+}
+
+impl OfSession {
+    fn put(&self, config: &mut Config<'_>) {
+        fn replace<T: Copy>(value: &mut T, option: Option<T>) {
+            *value = option.unwrap_or(*value);
+        }
+        let (limits, timers) = (&mut config.limits, &mut config.timers);
+        replace(&mut limits.recipients, self.max_recipients);
+        replace(&mut limits.commands, self.max_commands);
+        replace(&mut limits.errors, self.max_errors);
+        replace(&mut limits.transactions, self.max_transactions);
+        replace(&mut limits.line, self.max_line);
+        replace(&mut limits.drain, self.max_drain);
+        replace(&mut timers.command, self.timeout_command);
+        replace(&mut timers.text, self.timeout_text);
+        replace(&mut timers.output, self.timeout_output);
+        replace(&mut timers.session, self.timeout_session);
+    }
 }
 
 impl Arguments {
@@ -112,15 +204,10 @@ impl Options {
         if self.smtputf8 {
             return Err(Exit::failure("smtpd: SMTPUTF8 is not there yet; run without -u"));
         }
-        let class = match self.class.as_str() {
-            "DebuggingServer" if self.decode => Class::DebuggingServer(Form::Plain),
-            "DebuggingServer" => Class::DebuggingServer(Form::Bytes),
-            "PureProxy" | "MailmanProxy" | "SMTPServer" => {
-                let class = self.class;
-                return Err(Exit::failure(format!("smtpd: class {class} is not there yet; try -c DebuggingServer")));
-            }
-            class => return Err(Exit::failure(format!("smtpd: unknown class {class}; there is DebuggingServer"))),
-        };
+        let class = class(&self.class, self.decode, self.dir)?;
+        if let Some(line) = self.limits.max_line.filter(|line| *line != 0 && *line < 512) {
+            return Err(Exit::failure(format!("Invalid max-line: {line}, the least is 512 (RFC 5321 §4.5.3.1.4)")));
+        }
         let is_name = |host: &String| smtpd_core::wire::is_hello_name(host.as_bytes());
         let host = match self.host {
             Some(host) if is_name(&host) => host,
@@ -130,8 +217,41 @@ impl Options {
         // The command runs once: what it is called may as well live for ever.
         let mut config = Config::new(host.leak());
         config.limits.size = size.unwrap_or(config.limits.size);
-        Ok(Arguments { local, class, config, setuid: !self.nosetuid, debug: self.debug })
+        self.limits.put(&mut config);
+        Ok(Arguments {
+            local,
+            class,
+            json: self.json,
+            config,
+            connections: (self.max_connections, self.max_connections_per_address),
+            accept: self.accept,
+            exit_after: self.exit_after.map(NonZeroU64::get),
+            port_file: self.port_file,
+            setuid: !self.nosetuid,
+            debug: self.debug,
+        })
     }
+}
+
+const CLASSES: &str = "DebuggingServer, Files, SMTPServer, Sink";
+
+fn class(name: &str, decode: bool, dir: Option<PathBuf>) -> Result<Class, Exit> {
+    let fault = match name {
+        "DebuggingServer" if decode => return Ok(Class::DebuggingServer(Form::Plain)),
+        "DebuggingServer" => return Ok(Class::DebuggingServer(Form::Bytes)),
+        "SMTPServer" => return Ok(Class::SmtpServer),
+        "Sink" => return Ok(Class::Sink),
+        "Files" => match dir {
+            Some(dir) => return Ok(Class::Files(dir)),
+            None => "class Files needs --dir DIR".to_owned(),
+        },
+        "PureProxy" | "MailmanProxy" => format!("class {name} is not there yet; there are {CLASSES}"),
+        name if name.contains('.') => {
+            format!("class {name} can't be imported: this program is not Python; there are {CLASSES}")
+        }
+        name => format!("unknown class {name}; there are {CLASSES}"),
+    };
+    Err(Exit::failure(format!("smtpd: {fault}")))
 }
 
 fn address(end: &str, spec: &str) -> Result<Address, Exit> {

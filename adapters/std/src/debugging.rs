@@ -1,18 +1,18 @@
-//! DebuggingServer: every message is printed, as Python's module prints it.
+//! DebuggingServer: every message is printed, as Python's module prints it or as a line of JSON.
 
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::thread;
 
-use smtpd_core::handlers::debugging::{Form, Printed, Sink, print};
+use smtpd_core::handlers::debugging::{self, Form, Printed, Sink};
 use smtpd_core::server::Answer;
 use smtpd_core::wire::Reply;
 use tokio::sync::oneshot;
 
+use crate::envelope;
 use crate::message::{Message, ProcessMessage};
-use crate::patient;
+use crate::out::Out;
 
 /// Prints messages from one thread, each whole, in the order in which they came; a message is answered 250 once it is
 /// written and flushed.
@@ -29,16 +29,16 @@ use crate::patient;
 /// ```
 #[derive(Debug)]
 pub struct Printer {
-    jobs: mpsc::Sender<Job>,
+    out: Out,
+    layout: Layout,
     /// The message under way, and whether it was printed.
     waiting: Option<(Arc<Message>, oneshot::Receiver<()>)>,
 }
 
-#[derive(Debug)]
-struct Job {
-    /// Its session's own: one that was refused meanwhile takes no memory here, however long the queue stands.
-    message: Weak<Message>,
-    printed: oneshot::Sender<()>,
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    Python(Form),
+    Json,
 }
 
 impl Printer {
@@ -52,41 +52,41 @@ impl Printer {
         form: Form,
         failed: impl FnOnce(io::Error) + Send + 'static,
     ) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        thread::Builder::new().name("printer".into()).spawn(move || {
-            if let Err(error) = print_all(output, form, &queue) {
-                failed(error);
-            }
-        })?;
-        Ok(Self { jobs, waiting: None })
+        Ok(Self { out: Out::new(output, failed)?, layout: Layout::Python(form), waiting: None })
+    }
+
+    /// As [`new`](Self::new), but prints the envelope of each message as a line of JSON: `peer`, `port`, `mail_from`,
+    /// `rcpt_tos`, `mail_options`, `rcpt_options` and `size`, the octets of its text.
+    ///
+    /// # Errors
+    /// The thread can't be started.
+    pub fn json(
+        output: impl Write + Send + 'static,
+        failed: impl FnOnce(io::Error) + Send + 'static,
+    ) -> io::Result<Self> {
+        Ok(Self { out: Out::new(output, failed)?, layout: Layout::Json, waiting: None })
     }
 }
 
 /// For the next connection.
 impl Clone for Printer {
     fn clone(&self) -> Self {
-        Self { jobs: self.jobs.clone(), waiting: None }
+        Self { out: self.out.clone(), layout: self.layout, waiting: None }
     }
 }
 
-/// Octets of memory that are kept from message to message.
-const SPARE: usize = 65_536;
-
 /// To a message that could not be printed.
-const NOT_PRINTED: Reply<'static> = Reply::new(451, "Message could not be printed").enhanced(3, 0);
+pub(crate) const NOT_PRINTED: Reply<'static> = Reply::new(451, "Message could not be printed").enhanced(3, 0);
 
 impl ProcessMessage for Printer {
     fn process_message(&mut self, message: &mut Message) -> Answer<'_> {
-        let (printed, waits) = oneshot::channel();
-        let peer = message.peer;
-        let message = Arc::new(std::mem::replace(message, Message { peer, ..Message::default() }));
-        match self.jobs.send(Job { message: Arc::downgrade(&message), printed }) {
-            Ok(()) => {
-                self.waiting = Some((message, waits));
-                Answer::Later
-            }
-            Err(_) => Answer::Reply(NOT_PRINTED),
-        }
+        let message = Arc::new(message.take());
+        // Its session's own: one that was refused meanwhile takes no memory in the queue, however long that stands, and
+        // is not printed, for whoever sent it was told no and may send it again.
+        let (shown, layout) = (Arc::downgrade(&message), self.layout);
+        let printed = self.out.write(move |octets| shown.upgrade().is_some_and(|shown| layout.print(&shown, octets)));
+        self.waiting = Some((message, printed));
+        Answer::Later
     }
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
@@ -102,32 +102,29 @@ impl ProcessMessage for Printer {
     }
 }
 
-/// Prints until all senders are gone, or the output is.
-fn print_all(mut output: impl Write, form: Form, jobs: &mpsc::Receiver<Job>) -> io::Result<()> {
-    let mut text = Octets(Vec::new());
-    for Job { message, printed } in jobs {
-        // Whoever sent it was told no meanwhile, and may send it again.
-        let Some(message) = message.upgrade() else { continue };
-        text.0.clear();
-        text.0.shrink_to(SPARE);
-        let (mail_options, rcpt_options) = (message.mail_options.join(" "), message.rcpt_options.join(" "));
-        let shown = Printed {
-            peer: message.peer.address.map(|address| address.ip()),
-            mail_options: mail_options.as_bytes(),
-            rcpt_options: rcpt_options.as_bytes(),
-            data: &message.data,
-        };
-        print(&mut text, &shown, form);
-        patient::write_all(&mut output, &text.0)?;
-        let _ = printed.send(());
+impl Layout {
+    fn print(self, message: &Message, octets: &mut Vec<u8>) -> bool {
+        match self {
+            Self::Json => octets.extend_from_slice(&envelope::line(message, None)),
+            Self::Python(form) => {
+                let (mail_options, rcpt_options) = (message.mail_options.join(" "), message.rcpt_options.join(" "));
+                let shown = Printed {
+                    peer: message.peer.address.map(|address| address.ip()),
+                    mail_options: mail_options.as_bytes(),
+                    rcpt_options: rcpt_options.as_bytes(),
+                    data: &message.data,
+                };
+                debugging::print(&mut Octets(octets), &shown, form);
+            }
+        }
+        true
     }
-    Ok(())
 }
 
 /// What is printed goes out in one piece.
-struct Octets(Vec<u8>);
+struct Octets<'o>(&'o mut Vec<u8>);
 
-impl Sink for Octets {
+impl Sink for Octets<'_> {
     fn write(&mut self, octets: &[u8]) {
         self.0.extend_from_slice(octets);
     }
@@ -136,22 +133,42 @@ impl Sink for Octets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+
+    /// Says when it is written to, and writes once it is let.
+    struct Gate(mpsc::Sender<()>, mpsc::Receiver<()>);
+
+    impl Write for Gate {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(());
+            let _ = self.1.recv();
+            Ok(octets.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     #[test]
     fn a_message_that_no_session_waits_for_is_not_kept() {
-        let (jobs, queue) = mpsc::channel();
-        let mut printer = Printer { jobs, waiting: None };
-        for is_printed in [true, false] {
-            assert!(matches!(printer.process_message(&mut Message::default()), Answer::Later));
-            let Job { message, printed } = queue.recv().unwrap();
-            assert!(message.upgrade().is_some());
-            if is_printed {
-                printed.send(()).unwrap();
-                assert!(matches!(printer.resume(Waker::noop()), Answer::Accept));
-            } else {
-                printer = printer.clone();
-            }
-            assert!(message.upgrade().is_none());
+        let (writes, begun) = mpsc::channel();
+        let (open, gate) = mpsc::channel();
+        let mut printer = Printer::new(Gate(writes, gate), Form::Bytes, |_| ()).unwrap();
+        let held = |printer: &Printer| Arc::downgrade(&printer.waiting.as_ref().unwrap().0);
+        assert!(matches!(printer.process_message(&mut Message::default()), Answer::Later));
+        begun.recv().unwrap();
+        let mut other = printer.clone();
+        assert!(matches!(other.process_message(&mut Message::default()), Answer::Later));
+        // Behind the one that is being written; its session goes.
+        let behind = held(&other);
+        assert!(behind.upgrade().is_some());
+        drop(other);
+        assert!(behind.upgrade().is_none());
+        let first = held(&printer);
+        open.send(()).unwrap();
+        while matches!(printer.resume(Waker::noop()), Answer::Later) {
+            std::thread::yield_now();
         }
+        assert!(first.upgrade().is_none());
     }
 }

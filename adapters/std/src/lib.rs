@@ -10,17 +10,23 @@ mod async_connection;
 mod async_handler;
 mod connection;
 mod debugging;
+mod envelope;
+mod files;
 mod message;
+mod out;
 mod patient;
+mod places;
 mod pool;
 mod server;
 mod waiting;
 
 pub use async_handler::AsyncHandler;
 pub use debugging::Printer;
+pub use files::Files;
 pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_message};
 pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
+pub use smtpd_core::handlers::{Sink, Unimplemented};
 pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts, Timers,
     Verify,

@@ -1,21 +1,28 @@
 //! The command `smtpd`: Python's `python -m smtpd`, rebuilt.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use smtpd_std::{Messages, Printer, Server, Stopper};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use smtpd_std::{Files, Handler, Messages, Printer, Server, Sink, Stopper, Unimplemented};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 mod arguments;
+mod base;
 mod log;
 mod patient;
+mod policy;
 mod privileges;
 
 use arguments::{Arguments, Class};
+use base::Base;
 use log::Log;
+use policy::{Last, Ruled, Rules};
 
 /// How long the end of the program waits for whoever reads stderr.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -68,35 +75,87 @@ fn run(arguments: &Arguments, log: &Log) -> Result<(), Exit> {
 
 async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     let local = &arguments.local;
+    let (all, each) = arguments.connections;
+    allow_descriptors(all);
     let server = Server::bind((local.host.as_str(), local.port), arguments.config).await;
-    let server = server.map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?;
+    let server = server.map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?.connections(all, each);
+    let addresses = server.local_addrs().map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?;
+    if let Some(file) = &arguments.port_file {
+        let written = write_port(file, addresses.first().map_or(0, SocketAddr::port));
+        written.map_err(|error| Exit::failure(format!("smtpd: {}: {error}", file.display())))?;
+    }
     if arguments.setuid {
         privileges::drop().map_err(|()| Exit::failure(privileges::NOT_DROPPED))?;
     }
-    if let Ok(addresses) = server.local_addrs() {
-        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-        let _ = log.write_all(format!("smtpd: listening on {}\n", addresses.join(" and ")).as_bytes());
-    }
-    tokio::spawn(stop_on_signals(server.stopper()));
-    match arguments.class {
-        Class::DebuggingServer(form) => {
-            let (stopper, failure) = (server.stopper(), Arc::new(Mutex::new(None)));
-            let failed = Arc::clone(&failure);
-            let printer = Printer::new(io::stdout(), form, move |error| {
-                *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                stopper.stop_now();
-            });
-            let printer = printer.map_err(|error| Exit::failure(format!("smtpd: {error}")))?;
-            server.run(move |_| Messages::new(printer.clone())).await;
-            match failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                // Whoever read the messages has seen enough.
-                Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    Err(Exit::failure(format!("smtpd: stdout: {error}")))
-                }
-                _ => Ok(()),
-            }
+    let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let ready = format!("smtpd: listening on {}\n", names.join(" and "));
+    let stopper = server.stopper();
+    tokio::spawn(stop_on_signals(stopper.clone()));
+    let last = arguments.exit_after.map(|after| Last::new(after, stopper.clone()));
+    let rules = Arc::new(Rules { accept: arguments.accept.clone(), last });
+    let failure = Arc::new(Mutex::new(None));
+    let failed = Arc::clone(&failure);
+    let failed = move |error| {
+        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        stopper.stop_now();
+    };
+    let begin = |error| Exit::failure(format!("smtpd: {error}"));
+    let ready = || log.write_all(ready.as_bytes()).unwrap_or_default();
+    match (&arguments.class, arguments.json) {
+        (Class::DebuggingServer(_) | Class::Sink, true) => {
+            let printer = Printer::json(io::stdout(), failed).map_err(begin)?;
+            run_ruled(server, rules, ready, move || Messages::new(printer.clone())).await;
         }
+        (Class::DebuggingServer(form), false) => {
+            let printer = Printer::new(io::stdout(), *form, failed).map_err(begin)?;
+            run_ruled(server, rules, ready, move || Messages::new(printer.clone())).await;
+        }
+        (Class::Files(dir), is_json) => {
+            let files = Files::new(dir.clone());
+            let files = files.map_err(|error| Exit::failure(format!("smtpd: {}: {error}", dir.display())))?;
+            let files = if is_json { files.json(io::stdout(), failed).map_err(begin)? } else { files };
+            run_ruled(server, rules, ready, move || Messages::new(files.clone())).await;
+        }
+        (Class::Sink, false) => run_ruled(server, rules, ready, || Sink).await,
+        (Class::SmtpServer, _) => run_ruled(server, rules, ready, || Base(Unimplemented)).await,
     }
+    match failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // Whoever read the messages has seen enough.
+        Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Exit::failure(format!("smtpd: stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says that the server is there, and runs it.
+async fn run_ruled<H: Handler + Send + 'static>(
+    server: Server,
+    rules: Arc<Rules>,
+    ready: impl FnOnce(),
+    handler: impl Fn() -> H + Send + Sync + 'static,
+) {
+    ready();
+    server.run(move |_| Ruled::new(handler(), &rules)).await;
+}
+
+/// As many descriptors as connections need, if the system gives them; if not, `accept` says so when they run out.
+fn allow_descriptors(connections: usize) {
+    /// For listeners, files and the runtime.
+    const OTHERS: u64 = 100;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let wanted = if connections == 0 { hard } else { (connections as u64 + OTHERS).min(hard) };
+    if wanted > soft {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+    }
+}
+
+/// Whoever waits for the file finds all of it.
+fn write_port(file: &Path, port: u16) -> io::Result<()> {
+    let mut unfinished = file.as_os_str().to_owned();
+    unfinished.push(format!(".{}", std::process::id()));
+    std::fs::write(&unfinished, format!("{port}\n"))?;
+    std::fs::rename(unfinished, file)
 }
 
 /// The first signal lets transactions come to their end, the second doesn't.

@@ -1,6 +1,7 @@
 //! Whole messages: the contract of Python's `process_message`.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::task::Waker;
 
 use smtpd_core::server::{Answer, Flow, Handler, Mail, Peer, Rcpt};
@@ -12,6 +13,8 @@ use smtpd_core::wire::{Enhanced, Params, Reply};
 pub struct Message {
     /// Who sent it over.
     pub peer: Peer,
+    /// Where to pass it on, if whoever made the handler said so: Python's `_remoteaddr`.
+    pub remote: Option<Arc<str>>,
     /// The reverse-path without its angle brackets; empty for `<>`.
     pub mail_from: String,
     /// The forward-paths in order, without their angle brackets.
@@ -28,6 +31,12 @@ impl Message {
     fn begin(&mut self, mail: &Mail<'_>) {
         self.mail_from.push_str(&text(mail.reverse_path.as_octets()));
         self.mail_options.extend(options(mail.params));
+    }
+
+    /// The message, to be kept; what stays behind has no envelope and no text.
+    pub fn take(&mut self) -> Self {
+        let (peer, remote) = (self.peer, self.remote.clone());
+        std::mem::replace(self, Self { peer, remote, ..Self::default() })
     }
 
     /// Empties it, and keeps its memory unless that is large.
@@ -82,6 +91,7 @@ impl<P: ProcessMessage> Messages<P> {
     pub const fn new(process: P) -> Self {
         let message = Message {
             peer: Peer::new(None),
+            remote: None,
             mail_from: String::new(),
             rcpt_tos: Vec::new(),
             mail_options: Vec::new(),
@@ -89,6 +99,13 @@ impl<P: ProcessMessage> Messages<P> {
             data: Vec::new(),
         };
         Self { message, process, verdict: Kept::Accept }
+    }
+
+    /// Gives each message this remote address, `host:port`: where a proxy passes it on.
+    #[must_use]
+    pub fn remote(mut self, address: impl Into<Arc<str>>) -> Self {
+        self.message.remote = Some(address.into());
+        self
     }
 }
 

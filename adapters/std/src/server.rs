@@ -1,12 +1,13 @@
 //! The server: it listens, and gives each connection a handler of its own.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use smtpd_core::server::{Config, Ending, Handler, Peer, Session};
+use smtpd_core::server::{Answer, Config, Ending, Handler, Peer, Session};
+use smtpd_core::wire::Reply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -16,6 +17,7 @@ use tracing::Instrument;
 use crate::async_connection;
 use crate::async_handler::AsyncHandler;
 use crate::connection::{Connection, caught};
+use crate::places::{Place, Places};
 use crate::pool::{Pooled, READ};
 use crate::waiting::{LAST_WORDS, Stopper, Waiting};
 
@@ -48,6 +50,7 @@ struct Settings {
     config: Arc<Config<'static>>,
     at_once: usize,
     grace: Duration,
+    places: Places,
 }
 
 impl Server {
@@ -76,7 +79,12 @@ impl Server {
         if listeners.is_empty() {
             return Err(missing.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address")));
         }
-        let settings = Settings { config: Arc::new(config), at_once: READ, grace: Duration::from_secs(10) };
+        let settings = Settings {
+            config: Arc::new(config),
+            at_once: READ,
+            grace: Duration::from_secs(10),
+            places: Places::new(Places::ALL, Places::EACH),
+        };
         Ok(Self { listeners, settings, stopper: Stopper::new() })
     }
 
@@ -84,6 +92,14 @@ impl Server {
     #[must_use]
     pub fn read_at_once(mut self, octets: usize) -> Self {
         self.settings.at_once = octets.clamp(1, READ);
+        self
+    }
+
+    /// How many connections are served at once, in all and from one address (of IPv6: one /64): 1,000 and 250 by default;
+    /// 0: no limit. Further ones hear 421 4.3.2.
+    #[must_use]
+    pub fn connections(mut self, all: usize, each: usize) -> Self {
+        self.settings.places = Places::new(all, each);
         self
     }
 
@@ -112,8 +128,9 @@ impl Server {
     /// [`run_blocking`](Self::run_blocking). A client whose handler panics, or can't be made for a panic, hears 421.
     pub async fn run<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
         let handler = Arc::new(handler);
-        self.accept(move |stream, peer, settings, waiting| {
-            tokio::spawn(serve(stream, peer, Arc::clone(&handler), settings, waiting).instrument(span(peer)));
+        self.accept(move |stream, peer, place, settings, waiting| {
+            let connection = serve(stream, peer, Arc::clone(&handler), settings, waiting);
+            tokio::spawn(within(place, connection).instrument(span(peer)));
         })
         .await;
     }
@@ -123,8 +140,9 @@ impl Server {
     pub async fn run_blocking<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
         let handler = Arc::new(handler);
         let runtime = tokio::runtime::Handle::current();
-        self.accept(move |stream, peer, settings, waiting| {
-            let connection = serve(stream, peer, Arc::clone(&handler), settings, waiting).instrument(span(peer));
+        self.accept(move |stream, peer, place, settings, waiting| {
+            let connection = serve(stream, peer, Arc::clone(&handler), settings, waiting);
+            let connection = within(place, connection).instrument(span(peer));
             let runtime = runtime.clone();
             tokio::task::spawn_blocking(move || runtime.block_on(connection));
         })
@@ -137,23 +155,23 @@ impl Server {
         H: AsyncHandler + 'static,
     {
         let handler = Arc::new(handler);
-        self.accept(move |stream, peer, settings, waiting| {
+        self.accept(move |stream, peer, place, settings, waiting| {
             let handler = Arc::clone(&handler);
             let connection = async move {
                 let Settings { config, at_once, .. } = settings;
                 let stream = match caught(|| handler(peer)) {
                     Ok(handler) => async_connection::serve(stream, &config, peer, handler, at_once, waiting).await,
-                    Err(why) => refuse(stream, &config, peer, why).await,
+                    Err(why) => refuse(stream, &config, |session| session.end(why)).await,
                 };
                 close(stream).await;
             };
-            tokio::spawn(connection.instrument(span(peer)));
+            tokio::spawn(within(place, connection).instrument(span(peer)));
         })
         .await;
     }
 
     /// Accepts on all listeners; returns when the last connection is over.
-    async fn accept(self, start: impl Fn(TcpStream, Peer, Settings, Waiting) + Send + Sync + 'static) {
+    async fn accept(self, start: impl Fn(TcpStream, Peer, Place, Settings, Waiting) + Send + Sync + 'static) {
         let start = Arc::new(start);
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
@@ -168,9 +186,10 @@ impl Server {
 
 async fn accept<S>(listener: TcpListener, start: Arc<S>, settings: Settings, mut waiting: Waiting)
 where
-    S: Fn(TcpStream, Peer, Settings, Waiting),
+    S: Fn(TcpStream, Peer, Place, Settings, Waiting),
 {
     let connection = waiting.clone();
+    let turned_away = Places::new(TURNED_AWAY, 0);
     let mut is_warned = false;
     loop {
         let accepted = tokio::select! {
@@ -183,7 +202,11 @@ where
                 is_warned = false;
                 // One write holds all replies; nothing is gained by holding them back.
                 let _ = stream.set_nodelay(true);
-                start(stream, Peer::new(Some(canonical(address))), settings.clone(), connection.clone());
+                let peer = Peer::new(Some(canonical(address)));
+                match settings.places.take(peer) {
+                    Some(place) => start(stream, peer, place, settings.clone(), connection.clone()),
+                    None => turn_away(stream, peer, &settings, &turned_away),
+                }
             }
             // Out of descriptors or memory: connections that end give some back.
             Err(error) => {
@@ -207,7 +230,7 @@ async fn serve<H: Handler>(
     let Settings { config, at_once, .. } = settings;
     let handler = match caught(|| handler(peer)) {
         Ok(handler) => handler,
-        Err(why) => return close(refuse(stream, &config, peer, why).await).await,
+        Err(why) => return close(refuse(stream, &config, |session| session.end(why)).await).await,
     };
     let mut connection = Connection::new(stream, &config, peer, handler, at_once);
     let is_over = tokio::select! {
@@ -229,10 +252,40 @@ async fn serve<H: Handler>(
     close(connection.into_stream()).await;
 }
 
-/// Tells a client for whom there is no handler that it can't be served.
-async fn refuse(mut stream: TcpStream, config: &Config<'_>, peer: Peer, why: Ending) -> TcpStream {
-    let mut session = Session::with(config, peer, Pooled::default(), Pooled::default());
-    session.end(why);
+/// A connection with its place, which others get once it is over.
+async fn within(place: Place, connection: impl Future<Output = ()>) {
+    connection.await;
+    drop(place);
+}
+
+/// Connections without a place that are told so at once; those behind them are just closed.
+const TURNED_AWAY: usize = 100;
+
+/// RFC 3463 §3.4: the system takes no messages now.
+const NO_PLACE: Reply<'static> = Reply::new(421, "Too many connections, try again later").enhanced(3, 2);
+
+/// Tells a client for whom there is no place that it should come back.
+fn turn_away(stream: TcpStream, peer: Peer, settings: &Settings, turned_away: &Places) {
+    let Some(place) = turned_away.take(peer) else { return };
+    tracing::debug!("no place for {peer:?}");
+    let config = Arc::clone(&settings.config);
+    let connection = async move {
+        let say = |session: &mut Silent<'_>| {
+            let _ = session.poll(&mut &[][..], 0);
+            session.answer(Answer::Reply(NO_PLACE));
+        };
+        close(refuse(stream, &config, say).await).await;
+    };
+    tokio::spawn(within(place, connection));
+}
+
+/// A session that no handler hears of.
+type Silent<'c> = Session<'c, Pooled, Pooled>;
+
+/// Says one thing to a client that is not served.
+async fn refuse<'c>(mut stream: TcpStream, config: &'c Config<'c>, say: impl FnOnce(&mut Silent<'c>)) -> TcpStream {
+    let mut session = Session::with(config, Peer::default(), Pooled::default(), Pooled::default());
+    say(&mut session);
     let _ = timeout(LAST_WORDS, stream.write_all(session.output())).await;
     stream
 }

@@ -268,7 +268,12 @@ fn what_the_command_line_gets() {
         (&["-s", "abc"], "Invalid size: abc"),
         (&["-s", "-1"], "Invalid size: -1"),
         (&["-n", "-n", "-s", "1", "--siz", "abc"], "Invalid size: abc"),
-        (&["-n", "-c", "debugging"], "unknown class debugging"),
+        (&["-n", "-c", "debugging"], "unknown class debugging; there are DebuggingServer, Files, SMTPServer, Sink"),
+        (&["-n", "-c", "smtpd.DebuggingServer"], "class smtpd.DebuggingServer can't be imported"),
+        (&["-n", "-c", "Files"], "class Files needs --dir DIR"),
+        (&["-n", "-c", "Sink", "--max-line", "511"], "Invalid max-line: 511"),
+        (&["-n", "-c", "Sink", "--max-errors=-1"], "--max-errors"),
+        (&["-n", "-c", "Sink", "--exit-after", "0"], "--exit-after"),
         (&["-n", "-c", "DebuggingServer", "--host", "a b"], "Invalid host: a b"),
         (&["--what"], "unexpected argument '--what'"),
         (&["-n", "-c", "DebuggingServer", "192.0.2.1:0"], "192.0.2.1:0"),
@@ -403,4 +408,201 @@ fn spare_stderr() -> std::process::ChildStderr {
     let mut child = smtpd(&["-V"]).spawn().unwrap();
     child.wait().unwrap();
     child.stderr.take().unwrap()
+}
+
+/// Up to the end of a mail; the last reply.
+fn one_mail(address: SocketAddr, to: &str, text: &str) -> String {
+    let mut client = Client::new(address);
+    assert_eq!(client.say("EHLO client.example"), "250 HELP");
+    assert_eq!(client.say("MAIL FROM:<a@b.example> BODY=8BITMIME"), "250 2.1.0 OK");
+    assert_eq!(client.say(&format!("RCPT TO:<{to}>")), "250 2.1.5 OK");
+    assert!(client.say("DATA").starts_with("354 "));
+    let reply = client.say(&format!("{text}."));
+    assert_eq!(client.say("QUIT"), "221 2.0.0 Bye");
+    reply
+}
+
+/// A folder of this test's own, which goes with it.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("smtpd-{}-{name}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn read(&self, name: &str) -> String {
+        String::from_utf8(std::fs::read(self.0.join(name)).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn files_hold_what_came_and_its_envelope() {
+    let folder = Folder::new("files");
+    let dir = folder.0.join("mails");
+    let mut server = Running::new(&["-c", "Files", "--dir", dir.to_str().unwrap(), "--json"]);
+    let texts = ["Subject: x\r\n\r\n..dot\r\nbare\nline \u{fc}\r\n", ""];
+    for text in texts {
+        assert_eq!(one_mail(server.address, "c@d.example", text), "250 2.0.0 OK");
+    }
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    let stdout = server.stdout();
+    let folder = Folder(dir);
+    let names = folder.files();
+    assert_eq!(names.len(), 4, "{names:?}");
+    for (number, (line, text)) in
+        stdout.lines().zip(["Subject: x\r\n\r\n.dot\r\nbare\nline \u{fc}\r\n", ""]).enumerate()
+    {
+        let [text_file, envelope_file] = [&names[2 * number], &names[2 * number + 1]];
+        assert_eq!(folder.read(text_file), text);
+        assert_eq!(folder.read(envelope_file), format!("{line}\n"));
+        let envelope: serde_json::Value = serde_json::from_str(line).unwrap();
+        let expected = serde_json::json!({
+            "peer": "127.0.0.1", "port": envelope["port"], "mail_from": "a@b.example", "rcpt_tos": ["c@d.example"],
+            "mail_options": ["BODY=8BITMIME"], "rcpt_options": [], "size": text.len(), "file": text_file,
+        });
+        assert_eq!(envelope, expected);
+        assert!(envelope["port"].as_u64() > Some(0));
+    }
+    assert_eq!(stdout.lines().count(), 2);
+}
+
+#[test]
+fn a_message_that_can_not_be_stored_is_refused() {
+    let folder = Folder::new("gone");
+    let dir = folder.0.join("mails");
+    let mut server = Running::new(&["-c", "Files", "--dir", dir.to_str().unwrap()]);
+    std::fs::remove_dir(&dir).unwrap();
+    assert_eq!(one_mail(server.address, "c@d.example", "x\r\n"), "451 4.3.0 Message could not be stored");
+    std::fs::create_dir(&dir).unwrap();
+    assert_eq!(one_mail(server.address, "c@d.example", "x\r\n"), "250 2.0.0 OK");
+    server.signal(Signal::SIGTERM);
+    assert_eq!((server.ends(), server.stdout()), (Some(0), String::new()));
+    assert!(server.stderr().contains("a message could not be stored: "));
+    // A file stands where the folder should be.
+    std::fs::write(folder.0.join("file"), "").unwrap();
+    let path = folder.0.join("file");
+    let output = smtpd(&["-n", "-c", "Files", "--dir", path.to_str().unwrap(), "127.0.0.1:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(path.to_str().unwrap()), "{output:?}");
+}
+
+#[test]
+fn sink_keeps_nothing_and_the_bare_server_takes_nothing() {
+    let mut server = Running::new(&["-c", "Sink"]);
+    assert_eq!(one_mail(server.address, "c@d.example", "x\r\n"), "250 2.0.0 OK");
+    server.signal(Signal::SIGTERM);
+    assert_eq!((server.ends(), server.stdout(), server.stderr()), (Some(0), String::new(), String::new()));
+    let mut server = Running::new(&["-c", "SMTPServer"]);
+    let refusal = "554 5.3.0 This server processes no messages";
+    assert_eq!(one_mail(server.address, "c@d.example", "x\r\n"), refusal);
+    server.signal(Signal::SIGTERM);
+    assert_eq!((server.ends(), server.stdout()), (Some(0), String::new()));
+    assert!(server.stderr().contains("process_message"));
+}
+
+#[test]
+fn json_takes_the_place_of_what_a_class_prints() {
+    for class in ["DebuggingServer", "Sink"] {
+        let mut server = Running::new(&["-c", class, "--json"]);
+        one_mail(server.address, "\"q\\\"\"@d.example", "x\r\n");
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.ends(), Some(0));
+        let envelope: serde_json::Value = serde_json::from_str(&server.stdout()).unwrap();
+        assert_eq!((&envelope["rcpt_tos"][0], &envelope["size"]), (&"\"q\\\"\"@d.example".into(), &3.into()));
+        assert!(envelope.get("file").is_none());
+    }
+}
+
+#[test]
+fn only_mail_for_the_domains_given_is_taken() {
+    let server = Running::new(&["--accept", "d.example", "--accept", "[127.0.0.1]"]);
+    let mut client = Client::new(server.address);
+    client.say("EHLO a");
+    client.say("MAIL FROM:<>");
+    for (to, reply) in [
+        ("c@d.example", "250 2.1.5 OK"),
+        ("c@D.Example", "250 2.1.5 OK"),
+        ("c@[127.0.0.1]", "250 2.1.5 OK"),
+        ("Postmaster", "250 2.1.5 OK"),
+        ("postmaster@e.example", "550 5.7.1 No mail for this domain here"),
+        ("c@sub.d.example", "550 5.7.1 No mail for this domain here"),
+        ("c@ad.example", "550 5.7.1 No mail for this domain here"),
+    ] {
+        assert_eq!(client.say(&format!("RCPT TO:<{to}>")), reply, "{to}");
+    }
+}
+
+#[test]
+fn the_port_file_holds_the_port_as_soon_as_the_server_listens() {
+    let folder = Folder::new("port");
+    let file = folder.0.join("port");
+    let server = Running::new(&["--port-file", file.to_str().unwrap()]);
+    assert_eq!(folder.read("port"), format!("{}\n", server.address.port()));
+    assert_eq!(folder.files(), ["port"]);
+    let missing = folder.0.join("missing/port");
+    let output =
+        smtpd(&["-n", "-c", "Sink", "127.0.0.1:0", "--port-file", missing.to_str().unwrap()]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_server_ends_after_so_many_messages() {
+    let mut server = Running::new(&["--exit-after", "2"]);
+    let address = server.address;
+    let mut idle = Client::new(address);
+    let mut refused = Client::new(address);
+    refused.begin();
+    assert_eq!(one_mail(address, "c@d.example", "one\r\n"), "250 2.0.0 OK");
+    // Neither a transaction that was given up nor one that was lost counts.
+    let mut client = Client::new(address);
+    client.begin();
+    client.send(b"lost");
+    drop(client);
+    assert!(server.child.try_wait().unwrap().is_none());
+    assert_eq!(one_mail(address, "c@d.example", "two\r\n"), "250 2.0.0 OK");
+    // What comes to its end later is told so.
+    assert_eq!(refused.say("three\r\n."), "421 4.3.2 Service stops, closing");
+    assert_eq!(idle.hear(), "421 4.3.2 Service stops, closing");
+    assert_eq!(server.ends(), Some(0));
+    let stdout = server.stdout();
+    assert!(stdout.contains("b'one'") && stdout.contains("b'two'") && !stdout.contains("b'three'"), "{stdout}");
+}
+
+#[test]
+fn limits_are_options() {
+    let server = Running::new(&["--max-recipients", "1", "--max-errors", "2", "--timeout-command", "1"]);
+    let mut client = Client::new(server.address);
+    client.say("EHLO a");
+    client.say("MAIL FROM:<>");
+    assert_eq!(client.say("RCPT TO:<a@b.example>"), "250 2.1.5 OK");
+    assert_eq!(client.say("RCPT TO:<b@b.example>"), "452 4.5.3 Too many recipients");
+    assert_eq!(client.say("X"), "500 5.5.1 Command not recognized");
+    assert_eq!(client.say("X"), "500 5.5.1 Command not recognized");
+    assert_eq!(client.say("X"), "421 4.7.0 Limit exceeded, closing");
+    let mut client = Client::new(server.address);
+    assert_eq!(client.hear(), "421 4.4.2 Timeout, closing");
+    let server = Running::new(&["--max-connections-per-address", "1"]);
+    let _first = Client::new(server.address);
+    let mut second = BufReader::new(TcpStream::connect(server.address).unwrap());
+    let mut line = String::new();
+    second.read_line(&mut line).unwrap();
+    assert_eq!(line, "421 4.3.2 Too many connections, try again later\r\n");
 }

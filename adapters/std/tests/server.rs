@@ -213,8 +213,8 @@ fn single_octets_buy_no_time() {
     config.timers.command = 1;
     for kind in [Kind::Sync, Kind::Async] {
         let server = start(kind, config, GRACE);
-        let mut client = Client::new(server.address);
         let begun = Instant::now();
+        let mut client = Client::new(server.address);
         for octet in b"NOOP NOOP NOOP" {
             client.send(&[*octet]);
             thread::sleep(Duration::from_millis(100));
@@ -242,8 +242,8 @@ fn a_session_has_its_limit() {
     let mut config = config();
     config.timers.session = 1;
     let server = start(Kind::Sync, config, GRACE);
-    let mut client = Client::new(server.address);
     let begun = Instant::now();
+    let mut client = Client::new(server.address);
     while client.say("NOOP") == "250 2.0.0 OK" {
         assert!(begun.elapsed() < Duration::from_secs(5));
         thread::sleep(Duration::from_millis(50));
@@ -466,7 +466,7 @@ fn each_message_has_its_own_envelope() {
     let (sender, messages) = mpsc::channel();
     runtime.spawn(server.run(move |_| {
         let sender = sender.clone();
-        process_message(move |message| Ok(sender.send(message.clone()).map(|()| None)?))
+        process_message(move |message| Ok(sender.send(message.take()).map(|()| None)?)).remote("mx.example.net:25")
     }));
     let mut client = Client::new(address);
     client.send(
@@ -477,6 +477,7 @@ fn each_message_has_its_own_envelope() {
     client.rest();
     let mut seen = Vec::new();
     for message in messages.try_iter() {
+        assert_eq!(message.remote.as_deref(), Some("mx.example.net:25"));
         let options = message.mail_options.join(" ");
         let text = String::from_utf8(message.data).unwrap();
         seen.push(format!("{}|{}|{options}|{text}", message.mail_from, message.rcpt_tos.join(",")));
@@ -507,4 +508,56 @@ fn with_lmtp_a_message_is_processed_once_and_its_verdict_is_that_of_all_recipien
         assert_eq!((client.say(&format!("{text}\r\n.")).as_str(), client.reply().as_str()), (verdict, verdict));
     }
     assert_eq!(messages.try_iter().collect::<Vec<_>>(), ["a@d.example,b@d.example"; 2]);
+}
+
+#[test]
+fn connections_have_their_limits() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::bind("127.0.0.1:0", config())).unwrap().connections(3, 2);
+    let address = server.local_addrs().unwrap()[0];
+    runtime.spawn(server.run(|_| smtpd_std::Sink));
+    let turned_away = |from: &str| {
+        let socket = nix::sys::socket::socket(
+            nix::sys::socket::AddressFamily::Inet,
+            nix::sys::socket::SockType::Stream,
+            nix::sys::socket::SockFlag::empty(),
+            None,
+        )
+        .unwrap();
+        let from: SocketAddr = format!("{from}:0").parse().unwrap();
+        nix::sys::socket::bind(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            &nix::sys::socket::SockaddrStorage::from(from),
+        )
+        .unwrap();
+        nix::sys::socket::connect(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            &nix::sys::socket::SockaddrStorage::from(address),
+        )
+        .unwrap();
+        let mut stream = TcpStream::from(socket);
+        let mut line = [0; 64];
+        let read = stream.read(&mut line).unwrap();
+        let line = String::from_utf8_lossy(&line[..read]).into_owned();
+        if line.starts_with("421") {
+            assert_eq!(line, "421 4.3.2 Too many connections, try again later\r\n");
+            // The end, and no reset: though the client sends on.
+            stream.write_all(b"EHLO a\r\n").unwrap();
+            assert_eq!(stream.read(&mut [0; 64]).unwrap(), 0);
+            return None;
+        }
+        assert!(line.starts_with("220 "), "{line}");
+        Some(stream)
+    };
+    let first = turned_away("127.0.0.1").expect("a place");
+    let _second = turned_away("127.0.0.1").expect("a place");
+    assert!(turned_away("127.0.0.1").is_none(), "two for each address");
+    let _third = turned_away("127.0.0.2").expect("a place");
+    assert!(turned_away("127.0.0.3").is_none(), "three in all");
+    drop(first);
+    let begun = Instant::now();
+    while turned_away("127.0.0.1").is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "a place that is given back is free");
+        thread::sleep(Duration::from_millis(10));
+    }
 }

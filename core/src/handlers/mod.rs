@@ -2,5 +2,9 @@
 
 pub mod debugging;
 mod message;
+mod sink;
+mod unimplemented;
 
 pub use message::{Message, Recipients};
+pub use sink::Sink;
+pub use unimplemented::Unimplemented;
