@@ -1,0 +1,155 @@
+//! The same lines in each order state: what both say to them, and what both say then.
+
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::Failed;
+
+use crate::client::Client;
+use crate::servers::{Ours, Python, SIZE};
+use crate::{Test, lines};
+
+/// The states, and the way to each.
+const STATES: [(&str, &[&str]); 6] = [
+    ("new", &[]),
+    ("after_helo", &["HELO c"]),
+    ("after_ehlo", &["EHLO c"]),
+    ("after_mail", &["EHLO c", "MAIL FROM:<m@m>"]),
+    ("after_rcpt", &["EHLO c", "MAIL FROM:<m@m>", "RCPT TO:<r@r>"]),
+    ("after_rcpt_without_ehlo", &["HELO c", "MAIL FROM:<m@m>", "RCPT TO:<r@r>"]),
+];
+
+/// What is said behind each line: its replies show in which state the line left the session.
+const PROBES: &[&str] = &["RCPT TO:<p@p>", "MAIL FROM:<p@p>", "EHLO p"];
+
+/// What differs on purpose.
+struct Defect {
+    reason: &'static str,
+    /// Whether the line is one of these.
+    line: fn(&[u8]) -> bool,
+    /// Whether what Python and we said is just that.
+    differs: fn(&[u8], &[u8]) -> bool,
+}
+
+const DEFECTS: &[Defect] = &[];
+
+/// A line in a state, and what both said.
+struct Outcome {
+    state: usize,
+    line: Vec<u8>,
+    theirs: Vec<u8>,
+    ours: Vec<u8>,
+}
+
+pub(crate) fn trials() -> Vec<Test> {
+    let all = Arc::new(OnceLock::new());
+    let mut trials: Vec<Test> = Vec::new();
+    for (state, (name, _)) in STATES.iter().enumerate() {
+        let all = Arc::clone(&all);
+        trials.push((format!("replies::{name}"), Arc::new(move |python| equal(outcomes(&all, python)?, state))));
+    }
+    let defects = Arc::clone(&all);
+    trials.push((
+        "replies::each_defect_is_still_there".into(),
+        Arc::new(move |python| outlived(outcomes(&defects, python)?)),
+    ));
+    trials.push(("defects::a_dot_alone_is_no_end".into(), Arc::new(a_dot_alone)));
+    trials.push(("defects::after_552_commands_are_text".into(), Arc::new(after_552)));
+    trials
+}
+
+/// All lines in all states, asked once.
+fn outcomes<'o>(all: &'o OnceLock<Result<Vec<Outcome>, String>>, python: &Python) -> Result<&'o [Outcome], Failed> {
+    let outcomes = all.get_or_init(|| ask(python).map_err(|failed| failed.message().unwrap_or("failed").to_owned()));
+    outcomes.as_deref().map_err(|error| error.as_str().into())
+}
+
+fn ask(python: &Python) -> Result<Vec<Outcome>, Failed> {
+    let (theirs, ours) = (python.start(SIZE)?, Ours::start(SIZE)?);
+    let mut outcomes = Vec::new();
+    for (state, (_, way)) in STATES.iter().enumerate() {
+        for line in lines::all() {
+            let theirs = said(theirs.port, way, &line)?;
+            let ours = said(ours.port, way, &line)?;
+            outcomes.push(Outcome { state, line, theirs, ours });
+        }
+    }
+    Ok(outcomes)
+}
+
+/// The replies to a line and to the probes behind it.
+fn said(port: u16, way: &[&str], line: &[u8]) -> Result<Vec<u8>, Failed> {
+    let mut client = Client::new(port)?;
+    let mut said = client.hear()?.ok_or("no greeting")?;
+    client.go(way)?;
+    let mut reply = client.say(line)?;
+    if reply.as_ref().is_some_and(|reply| reply.starts_with(b"354")) {
+        said.extend(reply.unwrap_or_default());
+        reply = client.say(b"text\r\n.")?;
+    }
+    let mut probes = PROBES.iter();
+    while let Some(octets) = reply {
+        said.extend(octets);
+        let Some(probe) = probes.next() else { return Ok(said) };
+        reply = client.say(probe.as_bytes())?;
+    }
+    said.extend_from_slice(CLOSED);
+    Ok(said)
+}
+
+/// In place of a reply.
+const CLOSED: &[u8] = b"(closed)\r\n";
+
+fn equal(outcomes: &[Outcome], state: usize) -> Result<(), Failed> {
+    let mut report = String::new();
+    for Outcome { line, theirs, ours, .. } in outcomes.iter().filter(|outcome| outcome.state == state) {
+        let is_known = |defect: &Defect| (defect.line)(line) && (defect.differs)(theirs, ours);
+        if theirs != ours && !DEFECTS.iter().any(is_known) {
+            let [line, theirs, ours] = [line, theirs, ours].map(|octets| octets.escape_ascii().to_string());
+            report.push_str(&format!("{line}\n    theirs: {theirs}\n    ours:   {ours}\n"));
+        }
+    }
+    if report.is_empty() { Ok(()) } else { Err(report.into()) }
+}
+
+fn outlived(outcomes: &[Outcome]) -> Result<(), Failed> {
+    let shows = |defect: &&Defect| {
+        outcomes.iter().any(|Outcome { line, theirs, ours, .. }| {
+            theirs != ours && (defect.line)(line) && (defect.differs)(theirs, ours)
+        })
+    };
+    let gone: Vec<&str> = DEFECTS.iter().filter(|defect| !shows(defect)).map(|defect| defect.reason).collect();
+    if gone.is_empty() { Ok(()) } else { Err(format!("no line shows this any more: {}", gone.join("; ")).into()) }
+}
+
+/// A lone dot behind 354 is text to Python.
+fn a_dot_alone(python: &Python) -> Result<(), Failed> {
+    let (theirs, ours) = (python.start(SIZE)?, Ours::start(SIZE)?);
+    let mut client = Client::new(theirs.port)?;
+    client.hear()?;
+    client.go(&["HELO c", "MAIL FROM:a", "RCPT TO:b", "DATA"])?;
+    client.send(b".\r\n")?;
+    let is_silent = client.is_silent()?;
+    let mut client = Client::new(ours.port)?;
+    client.hear()?;
+    client.go(&["HELO c", "MAIL FROM:a", "RCPT TO:b", "DATA", ".", "QUIT"])?;
+    if is_silent { Ok(()) } else { Err("Python answers".into()) }
+}
+
+/// Both refuse the text; Python takes the next command for more of it.
+fn after_552(python: &Python) -> Result<(), Failed> {
+    let (theirs, ours) = (python.start(10)?, Ours::start(10)?);
+    for (port, is_python) in [(theirs.port, true), (ours.port, false)] {
+        let mut client = Client::new(port)?;
+        client.hear()?;
+        client.go(&["HELO c", "MAIL FROM:a", "RCPT TO:b", "DATA"])?;
+        let reply = client.say(b"twelve octets\r\n.")?;
+        if reply.as_deref() != Some(b"552 Error: Too much mail data\r\n") {
+            return Err(format!("{port}: {reply:?}").into());
+        }
+        client.send(b"NOOP\r\n")?;
+        if client.is_silent()? != is_python {
+            return Err(format!("silent or not, and is_python is {is_python}").into());
+        }
+    }
+    Ok(())
+}
