@@ -192,7 +192,7 @@ const LONG: &[(&str, &str)] = &[
     ("MAIL FROM:<", "@b>"),
     ("mail FROM:<a@", ">"),
     ("RCPT TO:<", "@b>"),
-    ("VRFY @", ""),
+    ("VRFY \"\" (", ")"),
     ("VRFY ", ""),
     ("HELP ", ""),
     ("", ""),

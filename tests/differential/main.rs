@@ -3,6 +3,7 @@
 //! Ignored where there is no Python 3.11.
 
 mod client;
+mod defects;
 mod lines;
 mod mails;
 mod replies;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::Failed;
 
 use crate::client::Client;
+use crate::defects::{CLOSED, DEFECTS, Defect};
 use crate::servers::{Ours, Python, SIZE};
 use crate::{Test, lines};
 
@@ -21,17 +22,6 @@ const STATES: [(&str, &[&str]); 6] = [
 /// What is said behind each line: its replies show in which state the line left the session.
 const PROBES: &[&str] = &["RCPT TO:<p@p>", "MAIL FROM:<p@p>", "EHLO p"];
 
-/// What differs on purpose.
-struct Defect {
-    reason: &'static str,
-    /// Whether the line is one of these.
-    line: fn(&[u8]) -> bool,
-    /// Whether what Python and we said is just that.
-    differs: fn(&[u8], &[u8]) -> bool,
-}
-
-const DEFECTS: &[Defect] = &[];
-
 /// A line in a state, and what both said.
 struct Outcome {
     state: usize,
@@ -47,11 +37,13 @@ pub(crate) fn trials() -> Vec<Test> {
         let all = Arc::clone(&all);
         trials.push((format!("replies::{name}"), Arc::new(move |python| equal(outcomes(&all, python)?, state))));
     }
+    trials.push(("replies::greeting".into(), Arc::new(greeting)));
     let defects = Arc::clone(&all);
     trials.push((
         "replies::each_defect_is_still_there".into(),
         Arc::new(move |python| outlived(outcomes(&defects, python)?)),
     ));
+    trials.push(("defects::a_size_is_counted_in_another_way".into(), Arc::new(sizes)));
     trials.push(("defects::a_dot_alone_is_no_end".into(), Arc::new(a_dot_alone)));
     trials.push(("defects::after_552_commands_are_text".into(), Arc::new(after_552)));
     trials
@@ -79,8 +71,9 @@ fn ask(python: &Python) -> Result<Vec<Outcome>, Failed> {
 /// The replies to a line and to the probes behind it.
 fn said(port: u16, way: &[&str], line: &[u8]) -> Result<Vec<u8>, Failed> {
     let mut client = Client::new(port)?;
-    let mut said = client.hear()?.ok_or("no greeting")?;
+    client.hear()?.ok_or("no greeting")?;
     client.go(way)?;
+    let mut said = Vec::new();
     let mut reply = client.say(line)?;
     if reply.as_ref().is_some_and(|reply| reply.starts_with(b"354")) {
         said.extend(reply.unwrap_or_default());
@@ -95,9 +88,6 @@ fn said(port: u16, way: &[&str], line: &[u8]) -> Result<Vec<u8>, Failed> {
     said.extend_from_slice(CLOSED);
     Ok(said)
 }
-
-/// In place of a reply.
-const CLOSED: &[u8] = b"(closed)\r\n";
 
 fn equal(outcomes: &[Outcome], state: usize) -> Result<(), Failed> {
     let mut report = String::new();
@@ -119,6 +109,37 @@ fn outlived(outcomes: &[Outcome]) -> Result<(), Failed> {
     };
     let gone: Vec<&str> = DEFECTS.iter().filter(|defect| !shows(defect)).map(|defect| defect.reason).collect();
     if gone.is_empty() { Ok(()) } else { Err(format!("no line shows this any more: {}", gone.join("; ")).into()) }
+}
+
+fn greeting(python: &Python) -> Result<(), Failed> {
+    let (theirs, ours) = (python.start(SIZE)?, Ours::start(SIZE)?);
+    let (theirs, ours) = (Client::new(theirs.port)?.hear()?, Client::new(ours.port)?.hear()?);
+    if theirs == ours { Ok(()) } else { Err(format!("theirs: {theirs:?}, ours: {ours:?}").into()) }
+}
+
+/// Python counts the dots of transparency, and not the last CRLF.
+fn sizes(python: &Python) -> Result<(), Failed> {
+    const LIMIT: u32 = 16;
+    let (theirs, ours) = (python.start(LIMIT)?, Ours::start(LIMIT)?);
+    let too_big = &b"552 Error: Too much mail data\r\n"[..];
+    let ok = &b"250 OK\r\n"[..];
+    for (port, text, expected) in [
+        (theirs.port, "..\r\n..\r\n..\r\n..\r\n..\r\n.", too_big),
+        (ours.port, "..\r\n..\r\n..\r\n..\r\n..\r\n.", ok),
+        (theirs.port, "sixteen octets..\r\n.", ok),
+        (ours.port, "sixteen octets..\r\n.", too_big),
+        (theirs.port, "seventeen octets.\r\n.", too_big),
+        (ours.port, "fourteen here.\r\n.", ok),
+    ] {
+        let mut client = Client::new(port)?;
+        client.hear()?;
+        client.go(&["HELO c", "MAIL FROM:a", "RCPT TO:b", "DATA"])?;
+        let reply = client.say(text.as_bytes())?;
+        if reply.as_deref() != Some(expected) {
+            return Err(format!("{text:?}, port {port}: {reply:?}").into());
+        }
+    }
+    Ok(())
 }
 
 /// A lone dot behind 354 is text to Python.

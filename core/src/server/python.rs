@@ -20,7 +20,7 @@
 //! | `HOST:` and other first lines of a browser are unknown commands | 421 after the first of them | a web page could make a browser deliver mail |
 //! | a client's own TLS handshake is waited for as a command | 421 | it would wait for ever |
 //! | no limit but those of line and text; in 2.7 none | all of [`Limits`](super::Limits) | memory |
-//! | 2.7: what stands behind an address is part of it | well-formed parameters are dropped, else the reply to bad syntax | it is no part of an address |
+//! | 2.7: what stands behind an address is part of it | well-formed parameters behind brackets are dropped, all else gets the reply to bad syntax | it is no part of an address |
 //! | 2.7: HELO within a transaction keeps it | ends it | RFC 5321 §4.1.4 |
 //! | an exception in `process_message` drops the connection | 451 | as above |
 
@@ -323,8 +323,11 @@ fn address<'s>(argument: &'s [u8], key: &[u8], order: &Order, config: &Config<'_
     let path = keyed(argument, key)?.trim_ascii_start();
     let (mailbox, rest) = loose_path(path)?;
     match config.dialect {
-        // It knows of none.
-        Dialect::Python2_7 => Params::list(rest).map(|_| (mailbox, &b""[..])),
+        // It knows of none; without brackets nobody can tell them from the address.
+        Dialect::Python2_7 if rest.is_empty() || path.starts_with(b"<") => {
+            Params::list(rest).map(|_| (mailbox, &b""[..]))
+        }
+        Dialect::Python2_7 => None,
         _ if order.greeted != Greeted::Ehlo && !rest.is_empty() => None,
         _ => Some((mailbox, rest)),
     }
