@@ -18,7 +18,8 @@
 //! | `SIZE` without a number drops the connection | the reply to bad syntax | as above |
 //! | of a parameter that is given twice the last counts | the reply to bad syntax | the two sides would not agree on which |
 //! | `HOST:` and other first lines of a browser are unknown commands | 421 after the first of them | a web page could make a browser deliver mail |
-//! | a client's own TLS handshake is waited for as a command | 421 | it would wait for ever |
+//! | a TLS handshake is taken for the beginning of a command | 421 | its client would wait for ever |
+//! | how long MAIL may be after EHLO is one number for all connections, which each new one sets back | each session has its own | what a client may say must not depend on others |
 //! | no limit but those of line and text; in 2.7 none | all of [`Limits`](super::Limits) | memory |
 //! | 2.7: what stands behind an address is part of it | well-formed parameters behind brackets are dropped, all else gets the reply to bad syntax | it is no part of an address |
 //! | 2.7: HELO within a transaction keeps it | ends it | RFC 5321 §4.1.4 |
@@ -40,8 +41,8 @@ use crate::wire::{
 /// How commands are read, in which order they are checked, and which replies stand for what is wrong with them.
 ///
 /// With a Python dialect `%s` in one of [`Texts`] stands for the first word of the line in upper case, and `%a` for its
-/// argument: some of Python's replies quote them. What a handler answers is sent as it is, enhanced codes too. STARTTLS and
-/// LMTP there are none: [`Config::lmtp`](Config) must be off.
+/// argument: some of Python's replies quote them. What a handler answers is sent as it is, enhanced codes too. There is
+/// neither STARTTLS nor LMTP: leave [`Config::lmtp`](Config) off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dialect {
@@ -55,8 +56,8 @@ pub enum Dialect {
 }
 
 impl<'c> Config<'c> {
-    /// The defaults of Python 3.11's smtpd, under the server's own name; all limits and timers are as [`Config::new`]
-    /// has them.
+    /// The defaults of Python 3.11's smtpd, under the server's own name; limits and timers, but for the line's, are as
+    /// [`Config::new`] has them.
     #[must_use]
     pub const fn python_3_11(host: &'c str) -> Self {
         let mut config = Self::new(host);
@@ -69,7 +70,7 @@ impl<'c> Config<'c> {
         config
     }
 
-    /// The defaults of Python 2.7's smtpd, under the server's own name; all limits and timers are as [`Config::new`]
+    /// The defaults of Python 2.7's smtpd, under the server's own name; limits and timers are as [`Config::new`]
     /// has them.
     #[must_use]
     pub const fn python_2_7(host: &'c str) -> Self {
