@@ -10,6 +10,18 @@ pub(crate) struct Mail {
     pub(crate) text: Vec<u8>,
 }
 
+impl Mail {
+    pub(crate) fn body(&self) -> &[u8] {
+        body(&self.text)
+    }
+}
+
+/// What stands behind the first empty line.
+pub(crate) fn body(text: &[u8]) -> &[u8] {
+    let end = text.windows(4).position(|four| four == b"\r\n\r\n");
+    end.map_or(b"", |end| &text[end + 4..])
+}
+
 pub(crate) fn all() -> Vec<Mail> {
     let one = || vec!["one@example.org".to_owned()];
     let head = "From: sender@client.example\r\nTo: one@example.org\r\nSubject: test\r\n\r\n";

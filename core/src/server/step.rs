@@ -72,17 +72,18 @@ pub fn step<L: Store, O: Store>(
             }
         }
     }
-    let is_text = session.state() == State::Text;
-    let room = if is_text { handler.room(waker) } else { usize::MAX };
-    let mut event = session.poll(input, room);
     // Text in bulk: only what is not text goes the long way.
-    while let Event::Text(octets) = event {
-        if let Flow::Refuse(reply) = handler.text(octets) {
-            session.flow(Flow::Refuse(reply));
+    let event = loop {
+        let room = if session.state() == State::Text { handler.room(waker) } else { usize::MAX };
+        match session.poll(input, room) {
+            Event::Text(octets) => {
+                if let Flow::Refuse(reply) = handler.text(octets) {
+                    session.flow(Flow::Refuse(reply));
+                }
+            }
+            event => break event,
         }
-        let room = handler.room(waker);
-        event = session.poll(input, room);
-    }
+    };
     let acts_on = handler.acts_on();
     let answer = match event {
         Event::Connected(peer) => handler.connected(peer),

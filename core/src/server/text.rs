@@ -7,8 +7,8 @@ use crate::wire::{Decoder, Piece};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text {
     decoder: Decoder,
-    /// Octets that the handler got, or that were thrown away since the refusal.
-    octets: u32,
+    /// Octets that the handler may still get, or that may still be thrown away since the refusal.
+    left: usize,
     fate: Fate,
 }
 
@@ -42,11 +42,11 @@ pub(crate) enum Received<'i> {
 }
 
 /// Octets of text that set the client's timer back: a slow client has to send as many for each waiting time.
-const BLOCK: u32 = 512;
+const BLOCK: usize = 512;
 
 impl Text {
-    pub(crate) const fn new() -> Self {
-        Self { decoder: Decoder::new(), octets: 0, fate: Fate::Wanted }
+    pub(crate) const fn new(limits: &Limits) -> Self {
+        Self { decoder: Decoder::new(), left: allowance(limits.size), fate: Fate::Wanted }
     }
 
     pub(crate) fn refuse(&mut self) {
@@ -69,38 +69,37 @@ impl Text {
     ) -> Received<'i> {
         if self.fate == Fate::Refusing {
             self.fate = Fate::Refused;
-            self.octets = 0;
+            self.left = allowance(limits.drain);
             return Received::Reset;
         }
         let is_wanted = self.is_wanted();
-        let left = match limits.size {
-            0 => usize::MAX,
-            size => size.saturating_sub(self.octets) as usize,
-        };
+        let left = self.left;
         let room = if is_wanted { room.min(left) } else { usize::MAX };
         match self.decoder.next(input, room) {
             Piece::Text(octets) => {
-                let before = self.octets;
-                // Wraps only where there is no limit, or where it is exceeded.
-                let length = octets.len() as u32;
-                self.octets = before.wrapping_add(length);
-                *epoch = epoch.wrapping_add(u32::from(before / BLOCK != self.octets / BLOCK));
-                if is_wanted {
-                    Received::Wanted(octets)
-                } else if limits.drain > 0 && length > limits.drain.saturating_sub(before) {
-                    Received::Exhausted
-                } else {
-                    Received::Dropped
-                }
+                let Some(after) = left.checked_sub(octets.len()) else { return Received::Exhausted };
+                self.left = after;
+                *epoch = epoch.wrapping_add(u32::from(block(left) != block(after)));
+                if is_wanted { Received::Wanted(octets) } else { Received::Dropped }
             }
             Piece::End => Received::End(self.fate),
             // What is thrown away has room without end: it starves only for input.
             Piece::Starved if left == 0 && !input.is_empty() => {
                 self.fate = Fate::TooBig;
-                self.octets = 0;
+                self.left = allowance(limits.drain);
                 Received::Reset
             }
             Piece::Starved => Received::Starved,
         }
     }
+}
+
+/// Octets that a limit leaves at the beginning; no limit is whole blocks, more than memory has numbers for.
+const fn allowance(limit: u32) -> usize {
+    if limit == 0 { usize::MAX & !(BLOCK - 1) } else { limit as usize }
+}
+
+/// Which block the next of so many octets is in, counted from the end.
+const fn block(left: usize) -> usize {
+    left.wrapping_sub(1) / BLOCK
 }

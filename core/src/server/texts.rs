@@ -1,6 +1,6 @@
 //! The texts: what the session itself says, all in one table.
 
-use crate::wire::Reply;
+use crate::wire::{Reply, stock};
 
 /// Every reply that a session gives without its handler. Replace those that shall read differently; the code
 /// of a reply that says yes must stay what the RFC demands at its place.
@@ -79,40 +79,40 @@ pub struct Texts<'c> {
 impl Texts<'_> {
     /// The texts of a server that keeps to the RFC.
     pub const STANDARD: Self = Self {
-        ok: Reply::new(250, "OK").enhanced(0, 0),
-        mail: Reply::new(250, "OK").enhanced(1, 0),
-        rcpt: Reply::new(250, "OK").enhanced(1, 5),
+        ok: stock!(250, [2, 0, 0], "OK"),
+        mail: stock!(250, [2, 1, 0], "OK"),
+        rcpt: stock!(250, [2, 1, 5], "OK"),
         data: Reply::new(354, "End data with <CR><LF>.<CR><LF>"),
-        message: Reply::new(250, "OK").enhanced(0, 0),
-        verify: Reply::new(252, "Cannot verify, but will accept and attempt delivery").enhanced(0, 0),
-        bye: Reply::new(221, "Bye").enhanced(0, 0),
+        message: stock!(250, [2, 0, 0], "OK"),
+        verify: stock!(252, [2, 0, 0], "Cannot verify, but will accept and attempt delivery"),
+        bye: stock!(221, [2, 0, 0], "Bye"),
         #[cfg(feature = "starttls")]
-        start_tls: Reply::new(220, "Start TLS").enhanced(0, 0),
+        start_tls: stock!(220, [2, 0, 0], "Start TLS"),
         #[cfg(feature = "expn-help")]
-        help: Reply::new(214, "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY EXPN HELP (RFC 5321)").enhanced(0, 0),
-        unrecognized: Reply::new(500, "Command not recognized").enhanced(5, 1),
-        not_implemented: Reply::new(502, "Command not implemented").enhanced(5, 1),
-        line_too_long: Reply::new(500, "Line too long").enhanced(5, 2),
-        control: Reply::new(500, "Control octet in a command").enhanced(5, 2),
-        not_ascii: Reply::new(501, "Octet above 127 in a command").enhanced(5, 2),
-        argument: Reply::new(501, "Malformed argument").enhanced(5, 4),
-        sender: Reply::new(501, "Malformed reverse-path").enhanced(1, 7),
-        recipient: Reply::new(501, "Malformed forward-path").enhanced(1, 3),
-        parameter: Reply::new(555, "Parameter not recognized or not offered").enhanced(5, 4),
-        need_hello: Reply::new(503, "Send EHLO or HELO first").enhanced(5, 1),
-        nested_mail: Reply::new(503, "Nested MAIL command").enhanced(5, 1),
-        need_mail: Reply::new(503, "Send MAIL first").enhanced(5, 1),
-        need_rcpt: Reply::new(503, "No valid recipient").enhanced(5, 1),
-        refused: Reply::new(503, "No service here, send QUIT").enhanced(5, 1),
+        help: stock!(214, [2, 0, 0], "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY EXPN HELP (RFC 5321)"),
+        unrecognized: stock!(500, [5, 5, 1], "Command not recognized"),
+        not_implemented: stock!(502, [5, 5, 1], "Command not implemented"),
+        line_too_long: stock!(500, [5, 5, 2], "Line too long"),
+        control: stock!(500, [5, 5, 2], "Control octet in a command"),
+        not_ascii: stock!(501, [5, 5, 2], "Octet above 127 in a command"),
+        argument: stock!(501, [5, 5, 4], "Malformed argument"),
+        sender: stock!(501, [5, 1, 7], "Malformed reverse-path"),
+        recipient: stock!(501, [5, 1, 3], "Malformed forward-path"),
+        parameter: stock!(555, [5, 5, 4], "Parameter not recognized or not offered"),
+        need_hello: stock!(503, [5, 5, 1], "Send EHLO or HELO first"),
+        nested_mail: stock!(503, [5, 5, 1], "Nested MAIL command"),
+        need_mail: stock!(503, [5, 5, 1], "Send MAIL first"),
+        need_rcpt: stock!(503, [5, 5, 1], "No valid recipient"),
+        refused: stock!(503, [5, 5, 1], "No service here, send QUIT"),
         #[cfg(feature = "starttls")]
-        in_transaction: Reply::new(503, "Not within a transaction").enhanced(5, 1),
-        recipients: Reply::new(452, "Too many recipients").enhanced(5, 3),
-        size: Reply::new(552, "Message exceeds the size limit").enhanced(3, 4),
-        limit: Reply::new(421, "Limit exceeded, closing").enhanced(7, 0),
-        foreign: Reply::new(421, "This is SMTP, closing").enhanced(7, 0),
-        expired: Reply::new(421, "Timeout, closing").enhanced(4, 2),
-        stopping: Reply::new(421, "Service stops, closing").enhanced(3, 2),
-        broken: Reply::new(421, "Internal error, closing").enhanced(3, 0),
-        fault: Reply::new(451, "Internal error").enhanced(3, 0),
+        in_transaction: stock!(503, [5, 5, 1], "Not within a transaction"),
+        recipients: stock!(452, [4, 5, 3], "Too many recipients"),
+        size: stock!(552, [5, 3, 4], "Message exceeds the size limit"),
+        limit: stock!(421, [4, 7, 0], "Limit exceeded, closing"),
+        foreign: stock!(421, [4, 7, 0], "This is SMTP, closing"),
+        expired: stock!(421, [4, 4, 2], "Timeout, closing"),
+        stopping: stock!(421, [4, 3, 2], "Service stops, closing"),
+        broken: stock!(421, [4, 3, 0], "Internal error, closing"),
+        fault: stock!(451, [4, 3, 0], "Internal error"),
     };
 }

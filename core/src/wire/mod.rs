@@ -21,6 +21,6 @@ pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, i
 #[cfg(feature = "enhanced")]
 pub use reply::Enhanced;
 pub use reply::{MAX_REPLY, Reply};
-pub(crate) use reply::{put, put_printable};
+pub(crate) use reply::{put, put_printable, stock};
 pub use reply_reader::{ReplyProgress, ReplyReader};
 pub use text::{Decoder, Encoder, Piece};

@@ -99,16 +99,20 @@ impl Decoder {
 
     /// Line after line where they have dots, block after block where they have none.
     fn by_lines<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Piece<'i> {
+        // One way to the text, so that it is compiled into its callers once.
         match self.at {
-            At::Start if took(input, b'.') => self.dot(input, room),
-            At::Cr if room > 0 && input.starts_with(b"\n.") => self.take(input, 1, At::Start),
-            At::Start | At::Line | At::Cr => self.text(input, room),
-            At::Dot => self.dot(input, room),
-            At::DotCr => self.dot_cr(input, room),
+            At::Line => {}
+            At::Start if took(input, b'.') => return self.dot(input, room),
+            At::Cr if room > 0 && input.starts_with(b"\n.") => return self.take(input, 1, At::Start),
+            At::Dot => return self.dot(input, room),
+            At::DotCr => return self.dot_cr(input, room),
+            At::Start | At::Cr => {}
         }
+        self.text(input, room)
     }
 
     /// What follows a dot at the start of a line. An input that stops here says nothing about the dot yet.
+    #[inline(never)]
     fn dot<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Piece<'i> {
         self.at = At::Dot;
         if input.is_empty() {
@@ -166,8 +170,13 @@ impl Decoder {
         let Some((text, rest)) = input.split_at_checked(length) else {
             return Piece::Starved;
         };
-        *input = rest;
-        self.at = at;
+        // A dot that hides nothing is taken off at once: lines that begin with one cost one call each.
+        (*input, self.at) = match (at, rest) {
+            (At::Start, [b'.', behind @ ..]) if VECTORS && behind.first().is_some_and(|octet| *octet != b'\r') => {
+                (behind, At::Line)
+            }
+            _ => (rest, at),
+        };
         Piece::Text(text)
     }
 }
