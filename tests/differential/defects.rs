@@ -3,10 +3,44 @@
 /// A kind of line to which we say something else, and why.
 pub(crate) struct Defect {
     pub(crate) reason: &'static str,
-    /// Whether the line is one of these.
-    pub(crate) line: fn(&[u8]) -> bool,
+    pub(crate) lines: Lines,
     /// Whether the difference between Python's replies and ours, to the line and to the probes behind it, is just that.
     pub(crate) differs: fn(&[u8], &[u8]) -> bool,
+}
+
+/// Which lines these are.
+pub(crate) enum Lines {
+    /// MAIL, RCPT and VRFY with these addresses and nothing behind.
+    Addresses(&'static [&'static str]),
+    /// MAIL with these parameters.
+    Parameters(&'static [&'static str]),
+    /// Those that have something in common.
+    Like(fn(&[u8]) -> bool),
+}
+
+impl Lines {
+    pub(crate) fn have(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Addresses(addresses) => {
+                let starts: [&[u8]; 3] = [b"MAIL FROM:", b"RCPT TO:", b"VRFY "];
+                let address = starts.iter().find_map(|start| line.strip_prefix(*start));
+                addresses.iter().any(|other| Some(other.as_bytes()) == address)
+            }
+            Self::Parameters(ends) => {
+                line.starts_with(b"MAIL FROM:") && ends.iter().any(|end| line.ends_with(end.as_bytes()))
+            }
+            Self::Like(is_like) => is_like(line),
+        }
+    }
+
+    /// One for each of those that are listed.
+    pub(crate) fn parts(&self) -> Vec<Self> {
+        match self {
+            Self::Addresses(addresses) => addresses.chunks(1).map(Self::Addresses).collect(),
+            Self::Parameters(ends) => ends.chunks(1).map(Self::Parameters).collect(),
+            Self::Like(is_like) => vec![Self::Like(*is_like)],
+        }
+    }
 }
 
 /// In place of a reply.
@@ -15,49 +49,45 @@ pub(crate) const CLOSED: &[u8] = b"(closed)\r\n";
 pub(crate) const DEFECTS: &[Defect] = &[
     Defect {
         reason: "its parser of addresses fails and the connection is dropped",
-        line: |line| is_address(line, FAILS),
+        lines: Lines::Addresses(FAILS),
         differs: |theirs, ours| theirs == CLOSED && is_syntax(ours),
     },
     Defect {
         reason: "SIZE without a number drops the connection",
-        line: |line| line.starts_with(b"MAIL FROM:") && line.ends_with(b" SIZE"),
+        lines: Lines::Parameters(&[" SIZE"]),
         differs: |theirs, ours| theirs == CLOSED && is_syntax(ours),
     },
     Defect {
         reason: "what is no address of an envelope is accepted",
-        line: |line| is_address(line, ODD),
+        lines: Lines::Addresses(ODD),
         differs: |theirs, ours| is_accepted(theirs) && (is_syntax(ours) || ours.starts_with(b"555 ")),
     },
     Defect {
         reason: "the last of several parameters of one name counts, as if the others were not there",
-        line: |line| {
-            [&b" SIZE=1 SIZE=2"[..], b" SIZE=99999999 SIZE=1", b" BODY=9 BODY=7BIT"]
-                .iter()
-                .any(|end| line.ends_with(end))
-        },
+        lines: Lines::Parameters(&[" SIZE=1 SIZE=2", " SIZE=99999999 SIZE=1", " BODY=9 BODY=7BIT"]),
         differs: |theirs, ours| is_accepted(theirs) && is_syntax(ours),
     },
     Defect {
         reason: "a line that is not UTF-8 drops the connection",
-        line: |line| line.contains(&0xff),
+        lines: Lines::Like(|line| line.contains(&0xff)),
         differs: |theirs, ours| theirs == CLOSED && ours.starts_with(b"500 "),
     },
     Defect {
         reason: "an unknown command beyond ASCII drops the connection",
-        line: |line| line == "\u{e9}".as_bytes(),
+        lines: Lines::Like(|line| line == "\u{e9}".as_bytes()),
         differs: |theirs, ours| theirs == CLOSED && ours.starts_with(b"500 Error: command \"??\" not recognized\r\n"),
     },
     Defect {
         reason: "control octets, and octets beyond ASCII, are accepted in arguments",
-        line: |line| {
+        lines: Lines::Like(|line| {
             let argument = line.splitn(2, |octet| *octet == b' ').nth(1).unwrap_or(b"").trim_ascii();
             argument.iter().any(|octet| !matches!(octet, b' '..=b'~'))
-        },
+        }),
         differs: |theirs, ours| theirs != CLOSED && ours.starts_with(b"500 Error: bad syntax\r\n"),
     },
     Defect {
         reason: "an unknown command is sent back with its control octets",
-        line: |line| line.iter().any(u8::is_ascii_control),
+        lines: Lines::Like(|line| line.iter().any(u8::is_ascii_control)),
         // A line feed in it made the client take the rest for the reply to the first probe.
         differs: |theirs, ours| {
             let printable: Vec<u8> = theirs
@@ -72,7 +102,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         reason: "what is quoted makes a reply longer than RFC 5321 §4.5.3.1.5 allows",
-        line: |line| line.len() > 470,
+        lines: Lines::Like(|line| line.len() > 470),
         differs: |theirs, ours| {
             let ((long, behind), (cut, rest)) = (first(theirs), first(ours));
             long.len() > 512 && cut.len() == 512 && behind == rest && cut[..490] == long[..490]
@@ -80,7 +110,7 @@ pub(crate) const DEFECTS: &[Defect] = &[
     },
     Defect {
         reason: "a browser's headers are commands like others",
-        line: |line| line.split(|octet| *octet == b' ').next().is_some_and(|word| word.ends_with(b":")),
+        lines: Lines::Like(|line| line.split(|octet| *octet == b' ').next().is_some_and(|word| word.ends_with(b":"))),
         differs: |theirs, ours| {
             theirs.starts_with(b"500 Error: command ") && ours == [b"421 This is SMTP, closing\r\n", CLOSED].concat()
         },
@@ -108,12 +138,6 @@ const FAILS: &[&str] = &[
 
 /// Addresses with comments, with spaces between words, with an open quote, with a backslash.
 const ODD: &[&str] = &["<a b@c>", "<a @b>", "a b", "(c)a@b", "<a@b> (c)", "<\"a@b>", "a\\b@c"];
-
-fn is_address(line: &[u8], addresses: &[&str]) -> bool {
-    let starts: [&[u8]; 3] = [b"MAIL FROM:", b"RCPT TO:", b"VRFY "];
-    let address = starts.iter().find_map(|start| line.strip_prefix(*start));
-    address.is_some_and(|address| addresses.iter().any(|other| other.as_bytes() == address))
-}
 
 fn is_syntax(replies: &[u8]) -> bool {
     replies.starts_with(b"501 Syntax: ") || replies.starts_with(b"502 Could not VRFY ")

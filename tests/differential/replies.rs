@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::Failed;
 
 use crate::client::Client;
-use crate::defects::{CLOSED, DEFECTS, Defect};
+use crate::defects::{CLOSED, DEFECTS, Defect, Lines};
 use crate::servers::{Ours, Python, SIZE};
 use crate::{Test, lines};
 
@@ -92,7 +92,7 @@ fn said(port: u16, way: &[&str], line: &[u8]) -> Result<Vec<u8>, Failed> {
 fn equal(outcomes: &[Outcome], state: usize) -> Result<(), Failed> {
     let mut report = String::new();
     for Outcome { line, theirs, ours, .. } in outcomes.iter().filter(|outcome| outcome.state == state) {
-        let is_known = |defect: &Defect| (defect.line)(line) && (defect.differs)(theirs, ours);
+        let is_known = |defect: &Defect| defect.lines.have(line) && (defect.differs)(theirs, ours);
         if theirs != ours && !DEFECTS.iter().any(is_known) {
             let [line, theirs, ours] = [line, theirs, ours].map(|octets| octets.escape_ascii().to_string());
             report.push_str(&format!("{line}\n    theirs: {theirs}\n    ours:   {ours}\n"));
@@ -102,12 +102,19 @@ fn equal(outcomes: &[Outcome], state: usize) -> Result<(), Failed> {
 }
 
 fn outlived(outcomes: &[Outcome]) -> Result<(), Failed> {
-    let shows = |defect: &&Defect| {
+    let shows = |defect: &Defect, lines: &Lines| {
         outcomes.iter().any(|Outcome { line, theirs, ours, .. }| {
-            theirs != ours && (defect.line)(line) && (defect.differs)(theirs, ours)
+            theirs != ours && lines.have(line) && (defect.differs)(theirs, ours)
         })
     };
-    let gone: Vec<&str> = DEFECTS.iter().filter(|defect| !shows(defect)).map(|defect| defect.reason).collect();
+    let mut gone = Vec::new();
+    for defect in DEFECTS {
+        // Each address that is listed has to show it.
+        gone.extend(defect.lines.parts().iter().filter(|part| !shows(defect, part)).map(|part| match part {
+            Lines::Addresses(of) | Lines::Parameters(of) => format!("{} ({})", defect.reason, of.concat()),
+            Lines::Like(_) => defect.reason.to_owned(),
+        }));
+    }
     if gone.is_empty() { Ok(()) } else { Err(format!("no line shows this any more: {}", gone.join("; ")).into()) }
 }
 
