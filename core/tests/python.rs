@@ -464,6 +464,27 @@ fn behind_a_refused_mail() {
     );
 }
 
+/// Only recipients are asked about while MAIL is not answered.
+#[cfg(feature = "backlog")]
+#[test]
+fn behind_an_open_mail() {
+    let config = Config::python_3_11(HOST);
+    for (line, expected) in [
+        ("QUIT", "221 Bye"),
+        ("DATA", "354 End data with <CR><LF>.<CR><LF>"),
+        ("VRFY a", VRFY),
+        ("EHLO c", DUPLICATE),
+        ("RSET", OK),
+        ("MAIL FROM:a", NESTED),
+    ] {
+        let mut slow = Notes::new();
+        (slow.backlog, slow.defers) = (10, 2);
+        let mut talk = Talk::after(&config, slow, EHLO);
+        let said = talk.say(format!("MAIL FROM:a\r\nRCPT TO:b\r\n{line}\r\n"));
+        assert_eq!(said, format!("250 OK\r\n250 OK\r\n{expected}\r\n"));
+    }
+}
+
 #[test]
 fn limits_and_refusals_are_as_in_every_dialect() {
     let mut config = Config::python_3_11(HOST);
