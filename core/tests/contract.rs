@@ -237,6 +237,8 @@ fn rule_7_room_0_stops_text_only() {
     // A handler that has room now and then: wait, and do not read.
     let mut talk = Talk::after(&config, Notes::new(), &TO_TEXT);
     talk.handler.room = 0;
+    // It has room for one octet every other time that it is asked: now.
+    assert_eq!(step(&mut talk.session, &mut &b""[..], &mut talk.handler, Waker::noop()), Progress::Read);
     let mut input: &[u8] = b"Hi";
     for left in ["Hi", "i", ""] {
         let progress = step(&mut talk.session, &mut input, &mut talk.handler, Waker::noop());

@@ -51,6 +51,7 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
         *kept = Kept::Start;
     }
     match kept {
+        Kept::Start | Kept::Excess { .. } if input.is_empty() => return Line::Starved,
         Kept::Whole => return Line::Found { line: store.octets(), rest: None },
         Kept::TooLong => return Line::TooLong,
         _ => {}

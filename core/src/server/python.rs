@@ -34,8 +34,8 @@ use super::parameters::body_type;
 use super::{Config, Extensions, Order, Texts};
 use crate::store::Store;
 use crate::wire::{
-    ForwardPath, MAX_REPLY, Mailbox, Params, Reply, ReversePath, Verb, cut, keyed, loose_path, number, put,
-    put_printable, same, screen, verb,
+    ForwardPath, MAX_REPLY, Mailbox, Params, Reply, ReversePath, Verb, are_printable, cut, keyed, loose_path, number,
+    put, put_printable, same, verb,
 };
 
 /// How commands are read, in which order they are checked, and which replies stand for what is wrong with them.
@@ -209,7 +209,7 @@ pub(crate) fn ask<'c, 's>(
             Err(&texts.bye)
         }
         Some(Verb::Expn) => Err(&texts.not_implemented),
-        Some(_) if screen(argument).is_err() => Err(&texts.control),
+        Some(_) if !are_printable(argument) => Err(&texts.control),
         Some(Verb::Mail | Verb::Rcpt | Verb::Data) if order.greeted == Greeted::No && config.need_hello => {
             Err(&texts.need_hello)
         }

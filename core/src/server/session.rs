@@ -228,6 +228,12 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         self.order.takes_more() && !self.is_faulty() && !matches!(self.kept, Kept::Whole | Kept::TooLong)
     }
 
+    /// Whether a poll without input would be idle, and further input is all that is needed.
+    pub(crate) fn is_starved(&self) -> bool {
+        let takes_input = matches!(self.order.state, State::Start | State::Ready | State::Transaction | State::Text);
+        takes_input && self.order.question == Question::None && self.kept == Kept::Start && self.can_answer()
+    }
+
     /// Whether the output has room for one reply of any length.
     #[must_use]
     pub fn can_answer(&self) -> bool {
@@ -367,7 +373,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     }
 
     /// Writes the lines that are due, as far as there is room; true when none is left.
+    #[cfg_attr(not(target_os = "none"), inline(always))]
     fn produce(&mut self) -> bool {
+        // The rule, and at each poll: costs no call.
+        self.due == Due::Nothing || self.produce_due()
+    }
+
+    #[inline(never)]
+    fn produce_due(&mut self) -> bool {
         let is_done = self.due.write(&mut self.output, &mut self.order, self.line.octets(), self.config);
         if is_done && self.kept == Kept::Refusal {
             self.kept = Kept::Done;

@@ -1,5 +1,7 @@
 //! Command lines (RFC 5321 §4.1.1): from a line to a verb and its argument.
 
+use super::octets::are_printable;
+
 /// The commands that are known here, whether switched on or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -120,19 +122,10 @@ const fn upper(word: [u8; 4]) -> u32 {
     u32::from_le_bytes(word) & 0xdfdf_dfdf
 }
 
-/// Refuses lines with control octets or octets above 127, in one pass without branches.
-pub(crate) fn screen(line: &[u8]) -> Result<(), Unfit> {
-    let mut control = false;
-    let mut all = 0;
-    for octet in line {
-        control |= octet.is_ascii_control();
-        all |= *octet;
+/// Refuses lines with control octets or octets above 127.
+fn screen(line: &[u8]) -> Result<(), Unfit> {
+    if are_printable(line) {
+        return Ok(());
     }
-    if control {
-        Err(Unfit::Control)
-    } else if all > 127 {
-        Err(Unfit::NotAscii)
-    } else {
-        Ok(())
-    }
+    if line.iter().any(u8::is_ascii_control) { Err(Unfit::Control) } else { Err(Unfit::NotAscii) }
 }

@@ -3,7 +3,8 @@
 //! Whatever is taken here is one word without `<`, `>` and spaces outside of quotes, so that it can be written into a
 //! command again without becoming more than one argument there.
 
-use super::path::{Mailbox, behind_route, is_atext};
+use super::octets::is_atext;
+use super::path::{Mailbox, behind_route};
 use super::skip_spaces;
 
 /// The path at the beginning of `octets`, and what stands behind it without spaces in front. `<>` is a mailbox of no

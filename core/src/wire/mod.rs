@@ -3,6 +3,7 @@
 mod command;
 #[cfg(feature = "python")]
 mod loose;
+mod octets;
 mod params;
 mod path;
 mod reply;
@@ -10,13 +11,15 @@ mod reply_reader;
 mod text;
 
 pub(crate) use command::keyed;
+#[cfg(feature = "python")]
+pub(crate) use command::verb;
 pub use command::{Unfit, Verb, split};
 #[cfg(feature = "python")]
-pub(crate) use command::{screen, verb};
-#[cfg(feature = "python")]
 pub(crate) use loose::loose_path;
+#[cfg(feature = "python")]
+pub(crate) use octets::are_printable;
 pub use params::{Param, Params, ParamsIter, number};
-pub(crate) use params::{cut, is_ldh, same, skip_spaces};
+pub(crate) use params::{cut, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};
 #[cfg(feature = "enhanced")]
 pub use reply::Enhanced;

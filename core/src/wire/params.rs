@@ -1,5 +1,7 @@
 //! The parameters of MAIL and RCPT (RFC 5321 §4.1.2): `SP keyword[=value]`, any number of them.
 
+use super::octets::is_ldh;
+
 /// Parameters, well-formed and each keyword at most once; what they mean is not known here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Params<'l>(&'l [u8]);
@@ -34,7 +36,7 @@ impl<'l> Params<'l> {
         let mut rest = params.iter();
         while let Some(param) = rest.next() {
             let is_twice = rest.clone().any(|other| same(other.keyword, param.keyword));
-            if !is_ldh(param.keyword)
+            if !is_all_ldh(param.keyword)
                 || param.keyword.starts_with(b"-")
                 || !param.value.is_none_or(is_value)
                 || is_twice
@@ -126,8 +128,8 @@ pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
 
 /// Letters, digits and hyphens, at least one of them.
 #[cfg_attr(target_os = "none", inline(never))]
-pub(crate) fn is_ldh(octets: &[u8]) -> bool {
-    !octets.is_empty() && octets.iter().all(|octet| octet.is_ascii_alphanumeric() || *octet == b'-')
+pub(crate) fn is_all_ldh(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.iter().all(|octet| is_ldh(*octet))
 }
 
 /// esmtp-value: printable, without a space or `=`.

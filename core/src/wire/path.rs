@@ -2,6 +2,9 @@
 //!
 //! All of it is ASCII: what is neither in the grammar nor in its limits is malformed.
 
+use super::octets::{is_atext, is_ldh};
+use super::params::is_all_ldh;
+
 /// A mailbox, as it stood in a path; a source route is not part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mailbox<'l> {
@@ -123,7 +126,7 @@ impl<'l> ForwardPath<'l> {
 /// octets each and 255 together. No dot at the end.
 #[must_use]
 pub fn is_domain(octets: &[u8]) -> bool {
-    domain(octets, false)
+    domain(octets, false) == Some(octets.len())
 }
 
 /// Whether the octets, brackets included, are an address literal: IPv4, IPv6 or tagged (RFC 5321 §4.1.3).
@@ -138,7 +141,7 @@ pub fn is_address_literal(octets: &[u8]) -> bool {
         return is_ipv6(content);
     }
     let is_content = content.iter().all(|octet| matches!(octet, 33..=90 | 94..=126));
-    super::is_ldh(tag) && !tag.ends_with(b"-") && is_content && !content.is_empty()
+    is_all_ldh(tag) && !tag.ends_with(b"-") && is_content && !content.is_empty()
 }
 
 /// Whether a client may call itself so in HELO and EHLO: a domain or an address literal (RFC 5321 §4.1.1.1).
@@ -147,7 +150,8 @@ pub fn is_address_literal(octets: &[u8]) -> bool {
 /// boards send: the name is information only, and refusing it would lose their mail.
 #[must_use]
 pub fn is_hello_name(octets: &[u8]) -> bool {
-    domain(octets.strip_suffix(b".").unwrap_or(octets), true) || is_address_literal(octets)
+    let name = octets.strip_suffix(b".").unwrap_or(octets);
+    domain(name, true) == Some(name.len()) || is_address_literal(octets)
 }
 
 /// A mailbox in angle brackets, and what stands behind them.
@@ -158,15 +162,14 @@ fn path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
     }
     let at = local_part(inner).filter(|len| *len <= MAX_LOCAL_PART)?;
     let behind = inner.get(at..)?.strip_prefix(b"@")?;
-    // Neither a domain nor an address literal holds a `>`... but a tagged literal may: its end is its bracket.
+    // A tagged literal may hold a `>`: its end is its bracket.
     let end = match behind {
         [b'[', ..] => super::cut(behind, b']').0.len().wrapping_add(1),
-        _ => super::cut(behind, b'>').0.len(),
+        _ => domain(behind, false)?,
     };
     let (name, rest) = behind.split_at_checked(end)?;
     let rest = rest.strip_prefix(b">")?;
-    let is_name = if name.starts_with(b"[") { is_address_literal(name) } else { is_domain(name) };
-    if !is_name || octets.len().wrapping_sub(rest.len()) > MAX_PATH {
+    if octets.len().wrapping_sub(rest.len()) > MAX_PATH || name.starts_with(b"[") && !is_address_literal(name) {
         return None;
     }
     let octets = inner.get(..at.wrapping_add(1).wrapping_add(end))?;
@@ -178,14 +181,11 @@ pub(super) fn behind_route(octets: &[u8]) -> Option<&[u8]> {
     let mut rest = octets;
     loop {
         let hop = rest.strip_prefix(b"@")?;
-        let end = hop.iter().position(|octet| matches!(octet, b',' | b':'))?;
-        let (name, behind) = hop.split_at_checked(end)?;
-        if !is_domain(name) {
-            return None;
-        }
-        match behind.split_first()? {
-            (b':', mailbox) => return Some(mailbox),
-            (_, hops) => rest = hops,
+        let (_, behind) = hop.split_at_checked(domain(hop, false)?)?;
+        match behind {
+            [b':', mailbox @ ..] => return Some(mailbox),
+            [b',', hops @ ..] => rest = hops,
+            _ => return None,
         }
     }
 }
@@ -222,38 +222,21 @@ fn local_part(octets: &[u8]) -> Option<usize> {
     }
 }
 
-/// atext (RFC 5322 §3.2.3).
-pub(super) fn is_atext(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(
-            octet,
-            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'/' | b'=' | b'?' | b'^' | b'_' | b'`' | b'{'..=b'~'
-        )
-}
-
-fn domain(octets: &[u8], tolerates_underscore: bool) -> bool {
-    // `label`: octets of the label so far; `last`: the octet before, where the start of a label counts as a hyphen.
-    let (mut label, mut last) = (0_usize, b'-');
-    for octet in octets {
-        match octet {
-            b'.' if last == b'-' => return false,
-            b'.' => {
-                (label, last) = (0, b'-');
-                continue;
-            }
-            b'-' if label == 0 => return false,
-            b'-' => {}
-            b'_' if tolerates_underscore => {}
-            octet if octet.is_ascii_alphanumeric() => {}
-            _ => return false,
+/// The length of the domain at the beginning.
+fn domain(octets: &[u8], tolerates_underscore: bool) -> Option<usize> {
+    let mut rest = octets;
+    loop {
+        let is_inside = |octet: &u8| is_ldh(*octet) || tolerates_underscore && *octet == b'_';
+        let end = rest.iter().position(|octet| !is_inside(octet)).unwrap_or(rest.len());
+        let (label, behind) = rest.split_at_checked(end)?;
+        if label.is_empty() || label.len() > MAX_LABEL || label.starts_with(b"-") || label.ends_with(b"-") {
+            return None;
         }
-        label = label.wrapping_add(1);
-        last = *octet;
-        if label > MAX_LABEL {
-            return false;
+        match behind {
+            [b'.', behind @ ..] => rest = behind,
+            _ => return Some(octets.len().wrapping_sub(behind.len())).filter(|length| *length <= MAX_DOMAIN),
         }
     }
-    last != b'-' && octets.len() <= MAX_DOMAIN
 }
 
 /// IPv4-address-literal: four numbers of one to three digits, at most 255 each.

@@ -2,6 +2,8 @@
 
 use heapless::vec::VecView;
 
+use super::octets::{are_printable, is_printable};
+
 /// The most octets that one reply may take on the wire, all its lines and line ends included
 /// (RFC 5321 §4.5.3.1.5 gives this limit to one line).
 pub const MAX_REPLY: usize = 512;
@@ -205,8 +207,7 @@ pub(crate) fn put(out: &mut VecView<u8>, octets: &[u8]) {
 /// Adds the first `most` octets; what would break the line, or is not ASCII, as `?`.
 #[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn put_printable(out: &mut VecView<u8>, octets: &[u8], most: usize) {
-    // No early end: the loop is one of vectors then.
-    if FAST && octets.len() <= most && octets.iter().fold(true, |all, octet| all & is_printable(*octet)) {
+    if FAST && octets.len() <= most && are_printable(octets) {
         return put(out, octets);
     }
     for octet in octets.iter().take(most) {
@@ -271,11 +272,6 @@ const fn digits(number: u16) -> [u8; 3] {
         b'0'.wrapping_add((number % 10) as u8)
     }
     [digit(number / 100), digit(number / 10), digit(number)]
-}
-
-/// Printable ASCII (RFC 5321 §4.2, textstring without HTAB).
-const fn is_printable(octet: u8) -> bool {
-    octet >= b' ' && octet <= b'~'
 }
 
 const fn is_plain(text: &[u8]) -> bool {
