@@ -1,10 +1,16 @@
 //! The one place that knows loggers. What is said goes to the crate `log` with the feature of that name, and nowhere
 //! without it; secrets are masked here, whether AUTH is offered or not: clients may try it anyway.
 
+/// Whether anybody listens: looked at first, for what is shown costs more than the session itself.
+#[cfg(feature = "log")]
+fn is_heard() -> bool {
+    log::log_enabled!(target: "smtpd", log::Level::Trace)
+}
+
 /// A command line, its CRLF taken off.
 pub(crate) fn command(line: &[u8]) {
     #[cfg(feature = "log")]
-    {
+    if is_heard() {
         let (shown, masked) = shown(line);
         match masked {
             0 => log::trace!(target: "smtpd", "C: {}", shown.escape_ascii()),
@@ -24,8 +30,10 @@ pub(crate) fn text(octets: &[u8]) {
 /// A reply, line ends included.
 pub(crate) fn reply(octets: &[u8]) {
     #[cfg(feature = "log")]
-    for line in octets.split_inclusive(|octet| *octet == b'\n') {
-        log::trace!(target: "smtpd", "S: {}", line.strip_suffix(b"\r\n").unwrap_or(line).escape_ascii());
+    if is_heard() {
+        for line in octets.split_inclusive(|octet| *octet == b'\n') {
+            log::trace!(target: "smtpd", "S: {}", line.strip_suffix(b"\r\n").unwrap_or(line).escape_ascii());
+        }
     }
     let _ = octets;
 }

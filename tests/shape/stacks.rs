@@ -32,7 +32,8 @@ fn serve(socket: &mut tcp::Socket<'_>, session: &mut Session<'_>, handler: &mut 
         received.expect("it can receive");
     } else {
         progress = step(session, &mut &[][..], handler, Waker::noop());
-        if progress == Progress::Read && socket.state() != tcp::State::Listen && !socket.may_recv() {
+        let is_open = !matches!(socket.state(), tcp::State::Listen | tcp::State::SynReceived);
+        if progress == Progress::Read && is_open && !socket.may_recv() {
             session.end(Ending::Lost);
             return true;
         }

@@ -1,14 +1,16 @@
 //! The server: it listens, and gives each connection a handler of its own.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use smtpd_core::server::{Answer, Config, Ending, Handler, Peer, Session};
 use smtpd_core::wire::Reply;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -129,8 +131,8 @@ impl Server {
     pub async fn run<H: Handler + Send + 'static>(self, handler: impl Fn(Peer) -> H + Send + Sync + 'static) {
         let handler = Arc::new(handler);
         self.accept(move |stream, peer, place, settings, waiting| {
-            let connection = serve(stream, peer, Arc::clone(&handler), settings, waiting);
-            tokio::spawn(within(place, connection).instrument(span(peer)));
+            let connection = serve(stream, peer, place, Arc::clone(&handler), settings, waiting);
+            tokio::spawn(connection.instrument(span(peer)));
         })
         .await;
     }
@@ -141,8 +143,8 @@ impl Server {
         let handler = Arc::new(handler);
         let runtime = tokio::runtime::Handle::current();
         self.accept(move |stream, peer, place, settings, waiting| {
-            let connection = serve(stream, peer, Arc::clone(&handler), settings, waiting);
-            let connection = within(place, connection).instrument(span(peer));
+            let connection = serve(stream, peer, place, Arc::clone(&handler), settings, waiting);
+            let connection = connection.instrument(span(peer));
             let runtime = runtime.clone();
             tokio::task::spawn_blocking(move || runtime.block_on(connection));
         })
@@ -158,6 +160,7 @@ impl Server {
         self.accept(move |stream, peer, place, settings, waiting| {
             let handler = Arc::clone(&handler);
             let connection = async move {
+                let _place = place;
                 let Settings { config, at_once, .. } = settings;
                 let stream = match caught(|| handler(peer)) {
                     Ok(handler) => async_connection::serve(stream, &config, peer, handler, at_once, waiting).await,
@@ -165,7 +168,7 @@ impl Server {
                 };
                 close(stream).await;
             };
-            tokio::spawn(within(place, connection).instrument(span(peer)));
+            tokio::spawn(connection.instrument(span(peer)));
         })
         .await;
     }
@@ -223,6 +226,7 @@ where
 async fn serve<H: Handler>(
     stream: TcpStream,
     peer: Peer,
+    _place: Place,
     handler: Arc<impl Fn(Peer) -> H>,
     settings: Settings,
     mut waiting: Waiting,
@@ -252,12 +256,6 @@ async fn serve<H: Handler>(
     close(connection.into_stream()).await;
 }
 
-/// A connection with its place, which others get once it is over.
-async fn within(place: Place, connection: impl Future<Output = ()>) {
-    connection.await;
-    drop(place);
-}
-
 /// Connections without a place that are told so at once; those behind them are just closed.
 const TURNED_AWAY: usize = 100;
 
@@ -269,14 +267,14 @@ fn turn_away(stream: TcpStream, peer: Peer, settings: &Settings, turned_away: &P
     let Some(place) = turned_away.take(peer) else { return };
     tracing::debug!("no place for {peer:?}");
     let config = Arc::clone(&settings.config);
-    let connection = async move {
+    tokio::spawn(async move {
+        let _place = place;
         let say = |session: &mut Silent<'_>| {
             let _ = session.poll(&mut &[][..], 0);
             session.answer(Answer::Reply(NO_PLACE));
         };
         close(refuse(stream, &config, say).await).await;
-    };
-    tokio::spawn(within(place, connection));
+    });
 }
 
 /// A session that no handler hears of.
@@ -306,10 +304,16 @@ const LAST_OCTETS: usize = 65_536;
 async fn close(mut stream: TcpStream) {
     let discard = async {
         stream.shutdown().await?;
-        let mut octets = [0; 1_024];
         let mut left = LAST_OCTETS;
         while left > 0 {
-            match stream.read(&mut octets).await? {
+            // Not kept between two reads: each connection has room for what its end needs, all its life long.
+            let read = poll_fn(|cx| {
+                let mut octets = [0; 1_024];
+                let mut octets = ReadBuf::new(&mut octets);
+                ready!(Pin::new(&mut stream).poll_read(cx, &mut octets))?;
+                Poll::Ready(io::Result::Ok(octets.filled().len()))
+            });
+            match read.await? {
                 0 => break,
                 read => left = left.saturating_sub(read),
             }

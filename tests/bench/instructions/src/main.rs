@@ -24,7 +24,7 @@ fn main() {
     let (mut line, mut output) = (Storage::new(), Storage::new());
     let (mut sink, mut replies) = (Octets(0), Octets(0));
     let mut session = counted_construction(&config, Peer::default(), &mut line, &mut output);
-    let text = text(line_of(&what), if what == "session" || what == "pipelined" { 1_024 } else { TEXT });
+    let text = text(line_of(&what), if matches!(&*what, "text" | "empty" | "dots") { TEXT } else { 1_024 });
     let mut texts: std::vec::Vec<&[u8]> = text.chunks(READ).collect();
     let mut drive = |inputs: &[&[u8]]| drive(&mut session, inputs, &mut sink, &mut replies);
     match what.as_str() {
@@ -32,8 +32,9 @@ fn main() {
         // A client that waits for each reply.
         "session" => counted_session(&mut drive, &[b"", EHLO, MAIL, RCPT, DATA, &text, b".\r\n", b"QUIT\r\n"]),
         // A client that knows PIPELINING waits for the replies to EHLO and DATA, and for the last one.
-        "pipelined" => {
-            let (envelope, rest) = ([MAIL, RCPT, DATA].concat(), [&text, &b".\r\nQUIT\r\n"[..]].concat());
+        "pipelined" | "recipients" => {
+            let rcpt = RCPT.repeat(if what == "recipients" { 100 } else { 1 });
+            let (envelope, rest) = ([MAIL, &rcpt, DATA].concat(), [&text, &b".\r\nQUIT\r\n"[..]].concat());
             counted_session(&mut drive, &[b"", EHLO, &envelope, &rest]);
         }
         "text" | "dots" | "empty" => {
@@ -43,7 +44,7 @@ fn main() {
             drive(&texts);
         }
         _ => {
-            eprintln!("instructions construction|session|pipelined|text|dots|empty");
+            eprintln!("instructions construction|session|pipelined|recipients|text|dots|empty");
             std::process::exit(2);
         }
     }
