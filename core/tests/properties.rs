@@ -109,8 +109,10 @@ fn config() -> impl Strategy<Value = Config<'static>> {
         prop_oneof![3 => Just(0_u16), 1 => 1_u16..5],
         prop_oneof![3 => Just(0_u32), 1 => Just(2_u32)],
     );
-    (limits, any::<bool>(), any::<bool>()).prop_map(|(limits, lmtp, need_hello)| {
-        let mut config = Config::new("mx.example.org");
+    (limits, any::<bool>(), any::<bool>(), 0..6).prop_map(|(limits, lmtp, need_hello, dialect)| {
+        let mut config = in_dialect(dialect);
+        // Only the RFC's has LMTP.
+        let lmtp = lmtp && dialect > 1;
         config.need_hello = need_hello;
         #[cfg(feature = "lmtp")]
         {
@@ -121,6 +123,18 @@ fn config() -> impl Strategy<Value = Config<'static>> {
         (own.line, own.recipients, own.size, own.drain, own.commands, own.errors, own.transactions) = limits;
         config
     })
+}
+
+/// Each Python dialect once, all other numbers being the RFC's.
+fn in_dialect(number: i32) -> Config<'static> {
+    const HOST: &str = "mx.example.org";
+    match number {
+        #[cfg(feature = "python")]
+        0 => Config::python_3_11(HOST),
+        #[cfg(feature = "python")]
+        1 => Config::python_2_7(HOST),
+        _ => Config::new(HOST),
+    }
 }
 
 /// PROPTEST_CASES=5000 for a long look.

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Parser;
-use smtpd_std::{Config, Form};
+use smtpd_std::{Config, Dialect, Form};
 
 use crate::Exit;
 
@@ -73,6 +73,7 @@ Options:
         --dir DIR       Files stores messages there: NAME.eml, and the envelope in NAME.json.
         --json          Print the envelope of each message as a line of JSON instead of what the class prints.
         --host NAME     The name in the greeting. Default: this machine's.
+        --profile NAME  Greeting and replies: rfc (the default), or as Python's smtpd gave them: python_3_11, python_2_7.
         --accept DOMAIN Take mail for this domain only, and for <Postmaster>; may be given more than once.
         --port-file FILE
                         Write the port to FILE once the server listens.
@@ -113,6 +114,8 @@ struct Options {
     json: bool,
     #[arg(long)]
     host: Option<String>,
+    #[arg(long, default_value = "rfc")]
+    profile: String,
     #[arg(long, action = clap::ArgAction::Append)]
     accept: Vec<String>,
     #[arg(long)]
@@ -180,8 +183,7 @@ impl Arguments {
             return Err(Exit { message: USAGE.to_owned(), code: 0 });
         }
         if options.version {
-            let written = writeln!(io::stdout(), "smtpd {}", env!("CARGO_PKG_VERSION"));
-            return Err(Exit { message: String::new(), code: u8::from(written.is_err()) });
+            return Err(version(config(&options.profile, "")?.dialect));
         }
         options.judge()
     }
@@ -215,7 +217,7 @@ impl Options {
             None => host_name().filter(is_name).unwrap_or_else(|| "localhost".into()),
         };
         // The command runs once: what it is called may as well live for ever.
-        let mut config = Config::new(host.leak());
+        let mut config = config(&self.profile, host.leak())?;
         config.limits.size = size.unwrap_or(config.limits.size);
         self.limits.put(&mut config);
         Ok(Arguments {
@@ -231,6 +233,29 @@ impl Options {
             debug: self.debug,
         })
     }
+}
+
+fn config(profile: &str, host: &'static str) -> Result<Config<'static>, Exit> {
+    Ok(match profile {
+        "rfc" => Config::new(host),
+        "python_3_11" => Config::python_3_11(host),
+        "python_2_7" => Config::python_2_7(host),
+        name => {
+            let fault = format!("smtpd: unknown profile {name}; there are rfc, python_3_11, python_2_7");
+            return Err(Exit::failure(fault));
+        }
+    })
+}
+
+fn version(dialect: Dialect) -> Exit {
+    let line = match dialect {
+        // On stderr, as it was there.
+        Dialect::Python2_7 => return Exit { message: Config::python_2_7("").greeting.to_owned(), code: 0 },
+        Dialect::Python3_11 => Config::python_3_11("").greeting,
+        _ => concat!("smtpd ", env!("CARGO_PKG_VERSION")),
+    };
+    let written = writeln!(io::stdout(), "{line}");
+    Exit { message: String::new(), code: u8::from(written.is_err()) }
 }
 
 const CLASSES: &str = "DebuggingServer, Files, SMTPServer, Sink";

@@ -28,8 +28,8 @@ pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
 pub use smtpd_core::handlers::{Sink, Unimplemented};
 pub use smtpd_core::server::{
-    Answer, Body, Commands, Config, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts, Timers,
-    Verify,
+    Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,
+    Timers, Verify,
 };
 pub use smtpd_core::wire::Reply;
 pub use waiting::Stopper;

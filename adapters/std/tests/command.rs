@@ -255,6 +255,33 @@ fn the_size_limit_is_announced_and_kept() {
 }
 
 #[test]
+fn profiles_speak_as_python_did() {
+    for (profile, commands, said) in [
+        (
+            "python_3_11",
+            "EHLO c\r\nMAIL FROM:a SIZE=1\r\nRCPT TO:b\r\nDATA\r\nx\r\n.\r\nfoo\r\nQUIT\r\n",
+            "220 mx.example.org Python SMTP proxy version 0.3\r\n250-mx.example.org\r\n250-SIZE 33554432\r\n\
+             250-8BITMIME\r\n250 HELP\r\n250 OK\r\n250 OK\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 OK\r\n\
+             500 Error: command \"FOO\" not recognized\r\n221 Bye\r\n",
+        ),
+        (
+            "python_2_7",
+            "EHLO c\r\nMAIL FROM:a\r\nRCPT TO:b\r\nDATA\r\nx\r\n.\r\nQUIT\r\n",
+            "220 mx.example.org Python SMTP proxy version 0.2\r\n502 Error: command \"EHLO\" not implemented\r\n\
+             250 Ok\r\n250 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 Ok\r\n221 Bye\r\n",
+        ),
+    ] {
+        let server = Running::new(&["--profile", profile]);
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(commands.as_bytes()).unwrap();
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, said);
+    }
+}
+
+#[test]
 fn what_the_command_line_gets() {
     let failures = [
         (&["-n"][..], "class PureProxy is not there yet"),
@@ -275,6 +302,7 @@ fn what_the_command_line_gets() {
         (&["-n", "-c", "Sink", "--max-errors=-1"], "--max-errors"),
         (&["-n", "-c", "Sink", "--exit-after", "0"], "--exit-after"),
         (&["-n", "-c", "DebuggingServer", "--host", "a b"], "Invalid host: a b"),
+        (&["-n", "-c", "Sink", "--profile", "3.11"], "unknown profile 3.11; there are rfc, python_3_11, python_2_7"),
         (&["--what"], "unexpected argument '--what'"),
         (&["-n", "-c", "DebuggingServer", "192.0.2.1:0"], "192.0.2.1:0"),
     ];
@@ -287,6 +315,12 @@ fn what_the_command_line_gets() {
     }
     let version = smtpd(&["-V"]).output().unwrap();
     assert_eq!((version.status.code(), &version.stdout[..]), (Some(0), &b"smtpd 0.1.0\n"[..]));
+    // Each where that Python writes it.
+    let version = smtpd(&["-V", "--profile", "python_3_11"]).output().unwrap();
+    assert_eq!((version.status.code(), &version.stdout[..]), (Some(0), &b"Python SMTP proxy version 0.3\n"[..]));
+    let version = smtpd(&["-V", "--profile", "python_2_7"]).output().unwrap();
+    assert_eq!((version.status.code(), &version.stderr[..]), (Some(0), &b"Python SMTP proxy version 0.2\n"[..]));
+    assert_eq!(version.stdout, b"");
     let help = smtpd(&["-h"]).output().unwrap();
     assert_eq!(help.status.code(), Some(0));
     assert!(String::from_utf8(help.stderr).unwrap().contains("Usage: smtpd"));

@@ -15,6 +15,10 @@ pub(crate) fn ask<'c, 's>(
     config: &Config<'c>,
     offered: Extensions,
 ) -> Result<Event<'s>, &'c Reply<'c>> {
+    #[cfg(feature = "python")]
+    if config.is_python() {
+        return super::python::ask(line, order, config, offered);
+    }
     let texts = config.texts;
     let (verb, argument) = split(line).map_err(|unfit| match unfit {
         Unfit::Control => &texts.control,
@@ -105,6 +109,8 @@ pub(crate) fn announced(config: &Config<'_>, is_tls: bool) -> Extensions {
     #[cfg(feature = "starttls")]
     // RFC 3207 §4.2: not within TLS.
     let all = if is_tls { all.without(Extensions::STARTTLS) } else { all };
+    #[cfg(feature = "python")]
+    let all = if config.is_python() { super::python::announced(all, config) } else { all };
     let _ = is_tls;
     all
 }

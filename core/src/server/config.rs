@@ -33,6 +33,9 @@ pub struct Config<'c> {
     /// Speaks LMTP (RFC 2033): LHLO in place of HELO and EHLO, one reply for each recipient after the text.
     #[cfg(feature = "lmtp")]
     pub lmtp: bool,
+    /// In which way commands are read and checked.
+    #[cfg(feature = "python")]
+    pub dialect: super::Dialect,
     /// What the session itself says.
     pub texts: &'c Texts<'c>,
 }
@@ -51,8 +54,16 @@ impl<'c> Config<'c> {
             need_hello: true,
             #[cfg(feature = "lmtp")]
             lmtp: false,
+            #[cfg(feature = "python")]
+            dialect: super::Dialect::Rfc,
             texts: &Texts::STANDARD,
         }
+    }
+
+    /// Whether commands are read as Python did.
+    #[cfg(feature = "python")]
+    pub(crate) const fn is_python(&self) -> bool {
+        !matches!(self.dialect, super::Dialect::Rfc)
     }
 
     pub(crate) const fn is_lmtp(&self) -> bool {

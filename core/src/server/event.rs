@@ -94,7 +94,7 @@ pub struct Tls;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hello<'s> {
-    /// How the client calls itself: a domain or an address literal.
+    /// How the client calls itself: a domain or an address literal; in a Python dialect, anything printable.
     pub name: &'s [u8],
     /// Whether it asked for extensions.
     pub extended: bool,

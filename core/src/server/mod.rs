@@ -11,6 +11,8 @@ mod line;
 mod order;
 mod output;
 mod parameters;
+#[cfg(feature = "python")]
+pub mod python;
 mod session;
 mod step;
 mod text;
@@ -21,6 +23,8 @@ pub use event::{Answer, Body, Ending, Event, Flow, Hello, Mail, Patience, Peer, 
 pub use extensions::Extensions;
 pub use handler::Handler;
 pub use order::{Order, Question, State};
+#[cfg(feature = "python")]
+pub use python::Dialect;
 pub use session::Session;
 pub use step::{Progress, step};
 pub use texts::Texts;

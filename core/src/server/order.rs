@@ -62,6 +62,18 @@ pub enum Question {
     Verify,
 }
 
+/// How the client greeted, whatever came since.
+#[cfg(feature = "python")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Greeted {
+    /// Not yet.
+    No,
+    /// HELO.
+    Helo,
+    /// EHLO.
+    Ehlo,
+}
+
 /// Whether more than one question may be open.
 const BACKLOG: bool = cfg!(feature = "backlog");
 
@@ -72,6 +84,8 @@ pub struct Order {
     pub(crate) state: State,
     /// What is open.
     pub(crate) question: Question,
+    #[cfg(feature = "python")]
+    pub(crate) greeted: Greeted,
     /// Accepted recipients of this transaction.
     recipients: u16,
     errors: u16,
@@ -84,7 +98,16 @@ impl Order {
     #[must_use]
     pub const fn new() -> Self {
         let (state, question) = (State::New, Question::None);
-        Self { state, question, recipients: 0, errors: 0, commands: 0, transactions: 0 }
+        Self {
+            state,
+            question,
+            #[cfg(feature = "python")]
+            greeted: Greeted::No,
+            recipients: 0,
+            errors: 0,
+            commands: 0,
+            transactions: 0,
+        }
     }
 
     /// An order that stands at `state`, with `recipients` accepted: to look at the table.
@@ -140,6 +163,12 @@ impl Order {
         };
         let limit = if limit == 0 { u16::MAX } else { limit };
         self.recipients.saturating_add(open) < limit
+    }
+
+    /// Whether a recipient was accepted.
+    #[cfg(feature = "python")]
+    pub(crate) const fn has_recipients(&self) -> bool {
+        self.recipients > 0
     }
 
     /// Whether one more command is within the limit.
@@ -248,6 +277,10 @@ impl Order {
     pub(crate) fn proceed(&mut self, positive: bool) -> u16 {
         let question = self.question;
         self.question = Question::None;
+        #[cfg(feature = "python")]
+        if let (Question::Hello { extended }, true) = (question, positive) {
+            self.greeted = if extended { Greeted::Ehlo } else { Greeted::Helo };
+        }
         match (question, positive) {
             (Question::Connected, true) => self.state = State::Start,
             (Question::Connected, false) => self.state = State::Refused,

@@ -80,6 +80,11 @@ impl<O: Store> Output<O> {
 
 /// Whether enhanced codes are sent (RFC 2034 §3).
 pub(crate) fn sends_enhanced(config: &Config<'_>) -> bool {
+    // Python's own words have none; what a handler says goes out as it is.
+    #[cfg(feature = "python")]
+    if config.is_python() {
+        return true;
+    }
     #[cfg(feature = "enhanced")]
     return config.extensions.contains(Extensions::ENHANCEDSTATUSCODES);
     #[cfg(not(feature = "enhanced"))]

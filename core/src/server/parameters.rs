@@ -39,7 +39,7 @@ pub(crate) fn of_rcpt<'c>(params: Params<'_>, config: &Config<'c>) -> Result<(),
     if params.is_empty() { Ok(()) } else { Err(&config.texts.parameter) }
 }
 
-fn body_type(value: &[u8]) -> Option<Body> {
+pub(crate) fn body_type(value: &[u8]) -> Option<Body> {
     if same(value, b"7BIT") {
         Some(Body::SevenBit)
     } else if same(value, b"8BITMIME") {

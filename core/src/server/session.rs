@@ -469,6 +469,9 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         let event = match verdict {
             Err(reply) => {
                 let reply = order.count_reply(reply, config);
+                #[cfg(feature = "python")]
+                super::python::say(output, reply, line.unwrap_or(b""), config);
+                #[cfg(not(feature = "python"))]
                 output.reply(reply, config);
                 return Event::Handled;
             }

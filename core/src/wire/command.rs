@@ -89,7 +89,7 @@ pub(crate) fn keyed<'l>(argument: &'l [u8], key: &[u8]) -> Option<&'l [u8]> {
     super::same(word, key).then_some(rest)
 }
 
-fn verb(word: &[u8]) -> Option<Verb> {
+pub(crate) fn verb(word: &[u8]) -> Option<Verb> {
     const VERBS: &[(u32, Verb)] = &[
         (upper(*b"HELO"), Verb::Helo),
         (upper(*b"EHLO"), Verb::Ehlo),

@@ -1,6 +1,8 @@
 //! Octets and grammar (RFC 5321 §4.1, §4.2, §4.5.2): what a line or a text says, never whether it may come now.
 
 mod command;
+#[cfg(feature = "python")]
+mod loose;
 mod octets;
 mod params;
 mod path;
@@ -9,7 +11,13 @@ mod reply_reader;
 mod text;
 
 pub(crate) use command::keyed;
+#[cfg(feature = "python")]
+pub(crate) use command::verb;
 pub use command::{Unfit, Verb, split};
+#[cfg(feature = "python")]
+pub(crate) use loose::loose_path;
+#[cfg(feature = "python")]
+pub(crate) use octets::are_printable;
 pub use params::{Param, Params, ParamsIter, number};
 pub(crate) use params::{cut, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};

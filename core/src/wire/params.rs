@@ -27,6 +27,11 @@ impl<'l> Params<'l> {
             return octets.is_empty().then_some(Self(octets));
         };
         skip_spaces(&mut octets);
+        Self::list(octets)
+    }
+
+    /// Reads parameters separated by spaces, without a space in front.
+    pub(crate) fn list(octets: &'l [u8]) -> Option<Self> {
         let params = Self(octets);
         let mut rest = params.iter();
         while let Some(param) = rest.next() {

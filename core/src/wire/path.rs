@@ -14,6 +14,11 @@ pub struct Mailbox<'l> {
 }
 
 impl<'l> Mailbox<'l> {
+    #[cfg(feature = "python")]
+    pub(super) const fn new(octets: &'l [u8], at: usize) -> Self {
+        Self { octets, at }
+    }
+
     /// The whole of it as sent: local part, `@`, domain.
     #[must_use]
     pub const fn as_octets(&self) -> &'l [u8] {
@@ -26,7 +31,8 @@ impl<'l> Mailbox<'l> {
         self.octets.get(..self.at).unwrap_or(b"")
     }
 
-    /// The domain, or the address literal with its brackets.
+    /// The domain, or the address literal with its brackets; nothing where there is none, which only a Python dialect
+    /// accepts.
     #[must_use]
     pub fn domain(&self) -> &'l [u8] {
         self.octets.get(self.at.wrapping_add(1)..).unwrap_or(b"")
@@ -171,7 +177,7 @@ fn path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
 }
 
 /// What stands behind a source route `@a,@b:`.
-fn behind_route(octets: &[u8]) -> Option<&[u8]> {
+pub(super) fn behind_route(octets: &[u8]) -> Option<&[u8]> {
     let mut rest = octets;
     loop {
         let hop = rest.strip_prefix(b"@")?;

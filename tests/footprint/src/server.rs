@@ -25,6 +25,8 @@ pub fn all() {
         Session::end as (_, _),
         step as (&'static mut Session, _, &'static mut dyn Handler, _),
     ];
+    #[cfg(feature = "everything")]
+    entries![Config::python_3_11 as (_), Config::python_2_7 as (_)];
     #[cfg(feature = "full")]
     entries![Session::tls_started as (_, _, _)];
     entries![Order::new as (), Order::at as (_, _), Order::state as (_), Order::admit as (_, _, _), Order::open as (_),];
