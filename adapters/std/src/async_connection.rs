@@ -28,7 +28,7 @@ pub(crate) async fn serve<H: AsyncHandler>(
     waiting: Waiting,
 ) -> TcpStream {
     let mut session = Session::with(config, peer, Pooled::default(), Pooled::default());
-    let mut timer = Timer::new(config.timers.session);
+    let mut timer = Timer::new(&config.timers);
     let patience = span(config.timers.output);
     let mut link = Link { stream, at_once, output: Vec::new(), patience, waiting };
     let (mut buffer, mut filled) = (Buffer::default(), 0);

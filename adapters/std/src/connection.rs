@@ -34,7 +34,7 @@ impl<'c, H: Handler> Connection<'c, H> {
             stream,
             session: Session::with(config, peer, Pooled::default(), Pooled::default()),
             handler,
-            timer: Timer::new(config.timers.session),
+            timer: Timer::new(&config.timers),
             kept: Vec::new(),
             taken: 0,
             at_once,

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use smtpd_core::server::Patience;
+use smtpd_core::server::{Patience, Timers};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
@@ -17,9 +17,11 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// One timer for all of a session's waiting times.
 ///
-/// It is set anew only when it ran out or would ring too late: a session that makes progress just moves `deadline`.
+/// It rings after the shortest of these times, and is set anew then: a session that makes progress just moves
+/// `deadline`. To bring a timer forward costs two system calls.
 pub(crate) struct Timer {
     sleep: Pin<Box<Sleep>>,
+    shortest: Duration,
     deadline: Instant,
     /// What `deadline` was made of.
     patience: Option<Patience>,
@@ -28,10 +30,14 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// A timer for a session that ends after `secs`; 0: no limit.
-    pub(crate) fn new(secs: u32) -> Self {
-        let limit = Instant::now() + span(secs);
-        Self { sleep: Box::pin(sleep_until(limit)), deadline: limit, patience: None, limit }
+    /// A timer for a session.
+    pub(crate) fn new(timers: &Timers) -> Self {
+        let Timers { command, text, output, answer, data, message, session, .. } = *timers;
+        let shortest = [command, text, output, answer, data, message].into_iter().map(span).min().unwrap_or(FOR_EVER);
+        let now = Instant::now();
+        let limit = now + span(session);
+        let sleep = Box::pin(sleep_until(limit.min(now + shortest)));
+        Self { sleep, shortest, deadline: limit, patience: None, limit }
     }
 
     /// Ready when the session waited longer than it has patience for.
@@ -44,10 +50,11 @@ impl Timer {
             }
         }
         while self.sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= self.deadline {
+            let now = Instant::now();
+            if now >= self.deadline {
                 return Poll::Ready(());
             }
-            self.sleep.as_mut().reset(self.deadline);
+            self.sleep.as_mut().reset(self.deadline.min(now + self.shortest));
         }
         Poll::Pending
     }
