@@ -79,7 +79,7 @@ impl Text {
             Piece::Text(octets) => {
                 let Some(after) = left.checked_sub(octets.len()) else { return Received::Exhausted };
                 self.left = after;
-                *epoch = epoch.wrapping_add(u32::from(block(left) != block(after)));
+                *epoch = epoch.wrapping_add(u32::from(is_next_block(left, after)));
                 if is_wanted { Received::Wanted(octets) } else { Received::Dropped }
             }
             Piece::End => Received::End(self.fate),
@@ -99,7 +99,7 @@ const fn allowance(limit: u32) -> usize {
     if limit == 0 { usize::MAX & !(BLOCK - 1) } else { limit as usize }
 }
 
-/// Which block the next of so many octets is in, counted from the end.
-const fn block(left: usize) -> usize {
-    left.wrapping_sub(1) / BLOCK
+/// Whether the next octet is in another block than before; blocks count from the end.
+const fn is_next_block(before: usize, after: usize) -> bool {
+    (before.wrapping_sub(1) ^ after.wrapping_sub(1)) >= BLOCK
 }

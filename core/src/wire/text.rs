@@ -171,9 +171,9 @@ impl Decoder {
             return Piece::Starved;
         };
         // A dot that hides nothing is taken off at once: lines that begin with one cost one call each.
-        (*input, self.at) = match (at, rest) {
-            (At::Start, [b'.', behind @ ..]) if VECTORS && behind.first().is_some_and(|octet| *octet != b'\r') => {
-                (behind, At::Line)
+        (*input, self.at) = match rest {
+            [b'.', octet, ..] if VECTORS && at == At::Start && *octet != b'\r' => {
+                (rest.get(1..).unwrap_or(rest), At::Line)
             }
             _ => (rest, at),
         };
