@@ -32,9 +32,9 @@ const EACH: usize = 250;
 /// line that is cut (2,304 octets) or a reply (4,096).
 const SERVED: usize = (EACH + 100) * 8_192 + MIB;
 
-/// The same when none reads: also what was read in one piece, up to 64 KiB, and has to wait; an allocator loses a part of as
-/// much again between such pieces.
-const STALLED: usize = SERVED + EACH * (65_536 + 16_384);
+/// The same when none reads: also what was read in one piece, up to 8 KiB, and has to wait; an allocator loses as much
+/// again between such pieces.
+const STALLED: usize = SERVED + EACH * 2 * 8_192;
 
 pub(crate) const ATTACKS: &[Attack] = &[
     Attack { name: "slow", arguments: &[], growth: SERVED, run: |to, length| Box::pin(slow(to, length)) },

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::async_handler::AsyncHandler;
-use crate::connection::{caught, is_between};
+use crate::connection::{caught, is_between, reads};
 use crate::pool::{Buffer, Pooled};
 use crate::waiting::{LAST_WORDS, Timer, Waiting, span};
 
@@ -188,7 +188,7 @@ impl Link {
     ) -> Result<(Buffer, usize), Ending> {
         self.send_in_time().await?;
         let patience = session.patience();
-        let (stream, at_once) = (&mut self.stream, self.at_once);
+        let (stream, at_once) = (&mut self.stream, reads(session, self.at_once));
         let input = poll_fn(|cx| {
             let mut buffer = Buffer::take();
             let (octets, _) = buffer.split_at_mut(at_once);

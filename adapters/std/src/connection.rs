@@ -9,7 +9,7 @@ use smtpd_core::server::{Config, Ending, Handler, Patience, Peer, Progress, Sess
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::pool::{Buffer, Pooled};
+use crate::pool::{Buffer, COMMANDS, Pooled};
 use crate::waiting::{LAST_WORDS, Timer};
 
 /// A session, its handler and its stream.
@@ -125,7 +125,7 @@ impl<'c, H: Handler> Connection<'c, H> {
     /// Reads once and steps.
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = Buffer::take();
-        let (octets, _) = buffer.split_at_mut(self.at_once);
+        let (octets, _) = buffer.split_at_mut(reads(&self.session, self.at_once));
         let mut octets = ReadBuf::new(octets);
         match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut octets)) {
             Ok(()) if octets.filled().is_empty() => self.end(Ending::Lost),
@@ -176,6 +176,11 @@ impl<'c, H: Handler> Connection<'c, H> {
         tracing::debug!("connection lost: {error}");
         self.end(Ending::Lost);
     }
+}
+
+/// How much is read at once, if `at_once` is the most.
+pub(crate) fn reads(session: &Session<'_, Pooled, Pooled>, at_once: usize) -> usize {
+    if session.state() == State::Text { at_once } else { at_once.min(COMMANDS) }
 }
 
 /// Whether no transaction is under way and no question is open.

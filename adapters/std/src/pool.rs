@@ -9,6 +9,10 @@ use smtpd_core::store::Store;
 /// Octets that are read at once: 64 KiB cost 0.14 ns an octet, 16 KiB 0.16, 4 KiB 0.33.
 pub(crate) const READ: usize = 65_536;
 
+/// Octets of commands that are read at once: 100 pipelined RCPT fit, and a client that does not read its replies makes a
+/// connection keep no more.
+pub(crate) const COMMANDS: usize = 8_192;
+
 /// Octets of a line or of output: the replies to 100 pipelined RCPT fit.
 const LINE: usize = 4_096;
 

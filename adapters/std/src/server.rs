@@ -90,7 +90,7 @@ impl Server {
         Ok(Self { listeners, settings, stopper: Stopper::new() })
     }
 
-    /// Reads at most `octets` at once: 1 to 65,536, the default.
+    /// Reads at most `octets` of text at once: 1 to 65,536, the default; of commands never more than 8,192.
     #[must_use]
     pub fn read_at_once(mut self, octets: usize) -> Self {
         self.settings.at_once = octets.clamp(1, READ);
