@@ -1,5 +1,7 @@
 //! The mails that each client sends.
 
+use crate::lines::lines;
+
 pub(crate) const FROM: &str = "sender@client.example";
 
 #[derive(Clone)]
@@ -39,16 +41,4 @@ pub(crate) fn all() -> Vec<Mail> {
         mail("long_lines", one(), &[&b"x".repeat(998)[..], b"\r\n", &b".".repeat(998), b"\r\n"].concat()),
         mail("ten_megabytes", one(), &lines(10 * 1_024 * 1_024)),
     ]
-}
-
-/// Lines of all lengths from 0 to 79, some of which begin with a dot.
-fn lines(octets: usize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(octets + 100);
-    let mut length = 0;
-    while text.len() < octets {
-        length = (length + 7) % 80;
-        text.extend((0..length).map(|at| if at == 0 && length % 3 == 0 { b'.' } else { b'a' + (at % 26) as u8 }));
-        text.extend_from_slice(b"\r\n");
-    }
-    text
 }

@@ -2,6 +2,7 @@
 //!
 //! A client that is not installed is ignored, and says so.
 
+mod lines;
 mod mails;
 mod programs;
 

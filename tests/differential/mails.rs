@@ -6,6 +6,7 @@ use libtest_mimic::Failed;
 
 use crate::Test;
 use crate::client::Client;
+use crate::long_text::lines;
 use crate::servers::{Ours, Python, SIZE};
 
 struct Mail {
@@ -38,18 +39,6 @@ fn all() -> Vec<Mail> {
         Mail { parameters: " BODY=8BITMIME", ..with("body", "\u{e9}\r\n".as_bytes()) },
         Mail { parameters: "  size=30  Body=7bit ", ..with("parameters", b"x\r\n") },
     ]
-}
-
-/// Lines of all lengths from 0 to 79, some of which begin with a dot.
-fn lines(octets: usize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(octets + 100);
-    let mut length = 0;
-    while text.len() < octets {
-        length = (length + 7) % 80;
-        text.extend((0..length).map(|at| if at == 0 && length % 3 == 0 { b'.' } else { b'a' + (at % 26) as u8 }));
-        text.extend_from_slice(b"\r\n");
-    }
-    text
 }
 
 pub(crate) fn trials() -> Vec<Test> {

@@ -5,6 +5,8 @@
 mod client;
 mod defects;
 mod lines;
+#[path = "../clients/lines.rs"]
+mod long_text;
 mod mails;
 mod replies;
 mod servers;

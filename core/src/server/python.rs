@@ -34,8 +34,8 @@ use super::parameters::body_type;
 use super::{Config, Extensions, Order, Texts};
 use crate::store::Store;
 use crate::wire::{
-    ForwardPath, MAX_REPLY, Mailbox, Params, Reply, ReversePath, Verb, are_printable, cut, keyed, loose_path, number,
-    put, put_printable, same, verb,
+    ForwardPath, MAX_REPLY, Mailbox, Param, Params, ParamsIter, Reply, ReversePath, Verb, are_printable, cut, keyed,
+    loose_path, number, put, put_printable, same, verb,
 };
 
 /// How commands are read, in which order they are checked, and which replies stand for what is wrong with them.
@@ -346,11 +346,12 @@ fn of_mail<'c, 's>(
     }
     let takes_body = offered.contains(Extensions::EIGHTBITMIME);
     let (mut size, mut body, mut has_more) = (None, None, false);
-    for (keyword, value) in each_param(rest) {
-        if same(keyword, b"BODY") && takes_body {
-            body = Some(value);
-        } else if same(keyword, b"SIZE") {
-            size = Some(value);
+    for param in ParamsIter::over(rest) {
+        let value = Some(param.value.unwrap_or(b""));
+        if param.is("BODY") && takes_body {
+            body = value;
+        } else if param.is("SIZE") {
+            size = value;
         } else {
             has_more = true;
         }
@@ -377,18 +378,8 @@ fn of_mail<'c, 's>(
 
 /// Whether each is a keyword of letters and digits, perhaps with a value.
 fn are_params(rest: &[u8]) -> bool {
-    let is_param = |param: &[u8]| {
-        let (keyword, value) = cut(param, b'=');
-        !keyword.is_empty() && keyword.iter().all(u8::is_ascii_alphanumeric) && value != b"="
-    };
-    rest.split(|octet| *octet == b' ').filter(|param| !param.is_empty()).all(is_param)
-}
-
-/// Keywords and values, no value being an empty one.
-fn each_param(rest: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    rest.split(|octet| *octet == b' ').filter(|param| !param.is_empty()).map(|param| {
-        let (keyword, value) = cut(param, b'=');
-        (keyword, value.get(1..).unwrap_or(b""))
+    ParamsIter::over(rest).all(|Param { keyword, value }| {
+        !keyword.is_empty() && keyword.iter().all(u8::is_ascii_alphanumeric) && value != Some(b"")
     })
 }
 

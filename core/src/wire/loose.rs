@@ -4,7 +4,7 @@
 //! command again without becoming more than one argument there.
 
 use super::octets::is_atext;
-use super::path::{Mailbox, behind_route};
+use super::path::{Mailbox, behind_quoted, behind_route};
 use super::skip_spaces;
 
 /// The path at the beginning of `octets`, and what stands behind it without spaces in front. `<>` is a mailbox of no
@@ -56,20 +56,6 @@ fn local_part(octets: &[u8]) -> Option<usize> {
         };
     }
     (rest.len() < octets.len()).then_some(octets.len().saturating_sub(rest.len()))
-}
-
-/// What stands behind the quote at the end.
-fn behind_quoted(octets: &[u8]) -> Option<&[u8]> {
-    let mut rest = octets;
-    loop {
-        rest = match rest {
-            [b'"', behind @ ..] => return Some(behind),
-            [b'\\', b' '..=b'~', behind @ ..] => behind,
-            [b'\\', ..] => return None,
-            [b' '..=b'~', behind @ ..] => behind,
-            _ => return None,
-        }
-    }
 }
 
 /// The length of a domain: atoms with dots between them, or brackets around anything but spaces, brackets and

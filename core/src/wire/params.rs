@@ -66,6 +66,14 @@ impl<'l> Params<'l> {
     }
 }
 
+#[cfg(feature = "python")]
+impl<'l> ParamsIter<'l> {
+    /// The parameters in `octets`, without a space in front; whether they are well-formed is for the caller to judge.
+    pub(crate) const fn over(octets: &'l [u8]) -> Self {
+        Self(octets)
+    }
+}
+
 impl<'l> Iterator for ParamsIter<'l> {
     type Item = Param<'l>;
 

@@ -192,19 +192,10 @@ pub(super) fn behind_route(octets: &[u8]) -> Option<&[u8]> {
 
 /// The length of the local part at the beginning: a dot-string or a quoted string.
 fn local_part(octets: &[u8]) -> Option<usize> {
-    let mut rest = octets;
-    if let [b'"', quoted @ ..] = rest {
-        rest = quoted;
-        loop {
-            rest = match rest {
-                [b'"', behind @ ..] => return Some(octets.len().wrapping_sub(behind.len())),
-                [b'\\', b' '..=b'~', behind @ ..] => behind,
-                [b'\\', ..] => return None,
-                [b' '..=b'~', behind @ ..] => behind,
-                _ => return None,
-            }
-        }
+    if let [b'"', quoted @ ..] = octets {
+        return Some(octets.len().wrapping_sub(behind_quoted(quoted)?.len()));
     }
+    let mut rest = octets;
     loop {
         let atom = rest;
         while let [octet, behind @ ..] = rest
@@ -218,6 +209,20 @@ fn local_part(octets: &[u8]) -> Option<usize> {
         match rest {
             [b'.', behind @ ..] => rest = behind,
             _ => return Some(octets.len().wrapping_sub(rest.len())),
+        }
+    }
+}
+
+/// What stands behind the quote at the end of a quoted string; `octets` begin behind the first quote.
+pub(crate) fn behind_quoted(octets: &[u8]) -> Option<&[u8]> {
+    let mut rest = octets;
+    loop {
+        rest = match rest {
+            [b'"', behind @ ..] => return Some(behind),
+            [b'\\', b' '..=b'~', behind @ ..] => behind,
+            [b'\\', ..] => return None,
+            [b' '..=b'~', behind @ ..] => behind,
+            _ => return None,
         }
     }
 }
