@@ -3,14 +3,17 @@
 use super::event::{Ending, Event, Hello, Mail, Rcpt, Verify};
 use super::order::{Question, State};
 use super::{Config, Extensions, Order, parameters};
-use crate::wire::{ForwardPath, Params, Reply, ReversePath, Unfit, Verb, cut, is_hello_name, keyed, split};
+use crate::wire::{
+    ForwardPath, Params, Reply, ReversePath, Unfit, Verb, cut, is_hello_name, keyed, split, split_printable,
+};
 
-/// Checks a line. What it asks is open from then on.
+/// Checks a line; `is_printable`: it is known to be that. What it asks is open from then on.
 ///
 /// # Errors
 /// The session's own reply to it, which may also be a positive one.
 pub(crate) fn ask<'c, 's>(
     line: &'s [u8],
+    is_printable: bool,
     order: &mut Order,
     config: &Config<'c>,
     offered: Extensions,
@@ -20,10 +23,13 @@ pub(crate) fn ask<'c, 's>(
         return super::python::ask(line, order, config, offered);
     }
     let texts = config.texts;
-    let (verb, argument) = split(line).map_err(|unfit| match unfit {
-        Unfit::Control => &texts.control,
-        Unfit::NotAscii => &texts.not_ascii,
-    })?;
+    let (verb, argument) = match is_printable {
+        true => split_printable(line),
+        false => split(line).map_err(|unfit| match unfit {
+            Unfit::Control => &texts.control,
+            Unfit::NotAscii => &texts.not_ascii,
+        })?,
+    };
     let Some(verb) = verb else {
         // A browser that was sent here may carry SMTP in the body of its request, whatever method it was told to use: its
         // first header is the last line that it gets answered.

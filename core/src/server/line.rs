@@ -1,6 +1,7 @@
 //! From input to command lines: a line that lies whole in the input is read there, one that is cut is kept.
 
 use crate::store::Store;
+use crate::wire::{IS_HOST, printable_prefix};
 
 /// What stands in the line's storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +25,35 @@ pub(crate) enum Kept {
 
 /// A line as it was found.
 pub(crate) enum Line<'s, 'i> {
-    /// A line with its CRLF. `rest`: the input behind it, if it lies in the input.
+    /// A line without its CRLF.
     Found {
         /// The line.
         line: &'s [u8],
-        /// The input behind it.
+        /// The input behind it, if it lies in the input.
         rest: Option<&'i [u8]>,
     },
     /// A line over the limit has come to its end, and is gone; said again until `kept` is set back.
     TooLong,
     /// The input holds no more than the beginning of a line, which is kept.
     Starved,
+}
+
+/// What is the rule on a host, by one look at each octet: a line without its CRLF that lies whole in the input and is
+/// printable, and the input behind it. What is none of this is for [`find`].
+pub(crate) fn find_printable<'i>(
+    kept: Kept,
+    store: &impl Store,
+    input: &'i [u8],
+    limit: u16,
+) -> Option<(&'i [u8], &'i [u8])> {
+    if !IS_HOST || kept != Kept::Start || !store.octets().is_empty() {
+        return None;
+    }
+    let (line, behind) = input.split_at_checked(printable_prefix(input))?;
+    let rest = behind.strip_prefix(b"\r\n")?;
+    // With its CRLF; a limit of 0 is none.
+    let last = line.len().wrapping_add(1);
+    (last <= usize::from(limit).wrapping_sub(1) && last < store.room()).then_some((line, rest))
 }
 
 /// Finds the next line. Only CRLF ends a line: a bare LF or CR is a part of it (RFC 5321 §2.3.8).
@@ -52,7 +71,7 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
     }
     match kept {
         Kept::Start | Kept::Excess { .. } if input.is_empty() => return Line::Starved,
-        Kept::Whole => return Line::Found { line: store.octets(), rest: None },
+        Kept::Whole => return whole(store),
         Kept::TooLong => return Line::TooLong,
         _ => {}
     }
@@ -80,7 +99,7 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
             store.release();
             Line::TooLong
         }
-        (Some(_), false) if before == 0 => Line::Found { line: taken, rest: Some(rest) },
+        (Some(_), false) if before == 0 => Line::Found { line: without_end(taken), rest: Some(rest) },
         (None, true) => {
             *kept = Kept::Excess { cr: taken.last() == Some(&b'\r') };
             *input = rest;
@@ -96,9 +115,18 @@ pub(crate) fn find<'s, 'i: 's, L: Store>(
                 return Line::Starved;
             }
             *kept = Kept::Whole;
-            Line::Found { line: store.octets(), rest: None }
+            whole(store)
         }
     }
+}
+
+/// The line that is kept.
+fn whole<'s, 'i>(store: &'s impl Store) -> Line<'s, 'i> {
+    Line::Found { line: without_end(store.octets()), rest: None }
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r\n").unwrap_or(line)
 }
 
 /// Where the first line ends: the index behind its LF. `last` is the octet before the input.

@@ -320,7 +320,12 @@ fn rcpt<'c, 's>(
 }
 
 /// The address behind the key, and what are its parameters.
-fn address<'s>(argument: &'s [u8], key: &[u8], order: &Order, config: &Config<'_>) -> Option<(Mailbox<'s>, &'s [u8])> {
+fn address<'s, const N: usize>(
+    argument: &'s [u8],
+    key: &[u8; N],
+    order: &Order,
+    config: &Config<'_>,
+) -> Option<(Mailbox<'s>, &'s [u8])> {
     let path = keyed(argument, key)?.trim_ascii_start();
     let (mailbox, rest) = loose_path(path)?;
     match config.dialect {

@@ -12,7 +12,7 @@ use super::text::{Fate, Received, Text};
 use super::{Config, Extensions, Order, Texts};
 use crate::log;
 use crate::store::Store;
-use crate::wire::Reply;
+use crate::wire::{IS_HOST, Reply};
 
 /// A server's session with one client, without I/O.
 ///
@@ -117,7 +117,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             self.order.state = State::Closed;
             return Event::Closed(why);
         }
-        if !self.can_answer() || self.is_faulty() {
+        if !self.output.has_room() || self.is_faulty() {
             return Event::Idle;
         }
         match (self.order.state, self.order.question) {
@@ -129,10 +129,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 self.order.reset();
                 Event::Reset
             }
-            (State::Complete(asked), Question::None) => match self.order.next_message(asked, self.config.is_lmtp()) {
-                Some(recipient) => Event::Message(recipient),
-                None => Event::Handled,
-            },
+            (State::Complete(asked), Question::None) => self.next_message(asked),
             (State::New | State::Complete(_) | State::Closed, _) => Event::Idle,
             #[cfg(feature = "starttls")]
             (State::Tls, _) => Event::Idle,
@@ -388,8 +385,16 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         is_done
     }
 
+    /// The text is complete, and so many recipients were asked about: the next one, or none is left.
+    fn next_message<'s>(&mut self, asked: u16) -> Event<'s> {
+        match self.order.next_message(asked, self.config.is_lmtp()) {
+            Some(recipient) => Event::Message(recipient),
+            None => Event::Handled,
+        }
+    }
+
     /// The text, or what comes of its end.
-    fn receive<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Event<'i> {
+    fn receive<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8], room: usize) -> Event<'s> {
         match self.text.receive(input, room, &self.config.limits, &mut self.epoch) {
             Received::Wanted(octets) => {
                 log::text(octets);
@@ -406,7 +411,8 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Received::End(Fate::Wanted) => {
                 self.order.state = State::Complete(0);
                 self.epoch = self.epoch.wrapping_add(1);
-                Event::Handled
+                // A poll less.
+                if IS_HOST && self.can_answer() { self.next_message(0) } else { Event::Handled }
             }
             Received::End(fate) => {
                 let reply = if fate == Fate::TooBig { Some(&self.config.texts.size) } else { None };
@@ -427,31 +433,37 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         if is_behind && !order.takes_more() {
             return Event::Idle;
         }
-        let is_start = *kept == Kept::Start && line.octets().is_empty();
-        // A TLS client would wait for an answer to its hello for ever: say at once what this is.
-        if order.is_fresh() && is_start && input.first() == Some(&TLS_HANDSHAKE) {
-            output.reply(&config.texts.foreign, config);
-            order.close(Ending::Limit);
-            return Event::Handled;
-        }
-        let capacity = line.octets().len().wrapping_add(line.room());
-        let limit = match usize::from(config.limits.line) {
-            0 => capacity,
-            limit => limit.min(capacity),
-        };
-        let (line, rest) = match line::find(kept, line, input, limit) {
-            Line::Starved => return Event::Idle,
-            Line::TooLong if is_behind => return Event::Idle,
-            Line::TooLong => {
-                *kept = Kept::Start;
-                (None, None)
+        let printable = line::find_printable(*kept, line, input, config.limits.line);
+        let (line, rest) = match printable {
+            Some((line, rest)) => (Some(line), Some(rest)),
+            None => {
+                let is_start = *kept == Kept::Start && line.octets().is_empty();
+                // A TLS client would wait for an answer to its hello for ever: say at once what this is.
+                if order.is_fresh() && is_start && input.first() == Some(&TLS_HANDSHAKE) {
+                    output.reply(&config.texts.foreign, config);
+                    order.close(Ending::Limit);
+                    return Event::Handled;
+                }
+                let capacity = line.octets().len().wrapping_add(line.room());
+                let limit = match usize::from(config.limits.line) {
+                    0 => capacity,
+                    limit => limit.min(capacity),
+                };
+                match line::find(kept, line, input, limit) {
+                    Line::Starved => return Event::Idle,
+                    Line::TooLong if is_behind => return Event::Idle,
+                    Line::TooLong => {
+                        *kept = Kept::Start;
+                        (None, None)
+                    }
+                    Line::Found { line, rest } => (Some(line), rest),
+                }
             }
-            Line::Found { line, rest } => (Some(line.strip_suffix(b"\r\n").unwrap_or(line)), rest),
         };
         let verdict = match line {
             _ if !order.may_command(config.limits.commands) => Err(&config.texts.limit),
             None => Err(&config.texts.line_too_long),
-            Some(line) => ask(line, order, config, *offered),
+            Some(line) => ask(line, printable.is_some(), order, config, *offered),
         };
         if is_behind && verdict.is_err() {
             return Event::Idle;
@@ -478,6 +490,8 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Ok(event) => event,
         };
         match event {
+            // The rule, and nothing to do.
+            Event::Mail(_) | Event::Rcpt(_) => {}
             Event::Hello(_) => *candidate = announced(config, peer.tls),
             Event::Data => *text = Text::new(&config.limits),
             Event::Reset => output.reply(&config.texts.ok, config),

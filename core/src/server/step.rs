@@ -6,6 +6,7 @@ use super::event::{Answer, Event, Flow};
 use super::order::State;
 use super::{Handler, Session};
 use crate::store::Store;
+use crate::wire::IS_HOST;
 
 /// What the driver has to do after a step.
 #[must_use]
@@ -80,6 +81,9 @@ pub fn step<L: Store, O: Store>(
                 if let Flow::Refuse(reply) = handler.text(octets) {
                     session.flow(Flow::Refuse(reply));
                 }
+                if is_read(session, input) {
+                    return Progress::Read;
+                }
             }
             event => break event,
         }
@@ -114,11 +118,12 @@ pub fn step<L: Store, O: Store>(
             session.answer(answer);
         }
     }
-    // Known without a poll, which costs a host 100 instructions and a device no flash.
-    if cfg!(not(target_os = "none")) && input.is_empty() && session.is_starved() {
-        return Progress::Read;
-    }
-    Progress::Moved
+    if is_read(session, input) { Progress::Read } else { Progress::Moved }
+}
+
+/// Whether input is all that is needed: known without a poll, which costs a host 100 instructions and a device no flash.
+fn is_read<L: Store, O: Store>(session: &Session<'_, L, O>, input: &[u8]) -> bool {
+    IS_HOST && input.is_empty() && session.is_starved()
 }
 
 /// Why nothing moved.

@@ -82,7 +82,7 @@ impl Texts<'_> {
         ok: stock!(250, [2, 0, 0], "OK"),
         mail: stock!(250, [2, 1, 0], "OK"),
         rcpt: stock!(250, [2, 1, 5], "OK"),
-        data: Reply::new(354, "End data with <CR><LF>.<CR><LF>"),
+        data: stock!(354, "End data with <CR><LF>.<CR><LF>"),
         message: stock!(250, [2, 0, 0], "OK"),
         verify: stock!(252, [2, 0, 0], "Cannot verify, but will accept and attempt delivery"),
         bye: stock!(221, [2, 0, 0], "Bye"),

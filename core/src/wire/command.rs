@@ -1,6 +1,6 @@
 //! Command lines (RFC 5321 §4.1.1): from a line to a verb and its argument.
 
-use super::octets::are_printable;
+use super::octets::{IS_HOST, are_printable};
 
 /// The commands that are known here, whether switched on or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,20 +73,45 @@ pub enum Unfit {
 /// # Errors
 /// [`Unfit`] when the line holds octets that no command may hold.
 pub fn split(line: &[u8]) -> Result<(Option<Verb>, &[u8]), Unfit> {
+    let line = without_space_behind(line);
+    screen(line)?;
+    Ok(parts(line))
+}
+
+/// The same for a line that is known to be printable.
+pub(crate) fn split_printable(line: &[u8]) -> (Option<Verb>, &[u8]) {
+    parts(without_space_behind(line))
+}
+
+fn without_space_behind(line: &[u8]) -> &[u8] {
     let mut line = line;
     while let [rest @ .., b' ' | b'\t'] = line {
         line = rest;
     }
-    screen(line)?;
-    let (word, mut argument) = super::cut(line, b' ');
+    line
+}
+
+#[cfg_attr(not(target_os = "none"), inline(always))]
+fn parts(line: &[u8]) -> (Option<Verb>, &[u8]) {
+    // All but one have four letters: the space need not be looked for.
+    let (word, mut argument) = match line.split_at_checked(4) {
+        Some((word, argument)) if IS_HOST && (argument.is_empty() || argument.starts_with(b" ")) => (word, argument),
+        _ => super::cut(line, b' '),
+    };
     super::skip_spaces(&mut argument);
-    Ok((verb(word), argument))
+    (verb(word), argument)
 }
 
 /// What stands behind the key, which is in any letter case.
-pub(crate) fn keyed<'l>(argument: &'l [u8], key: &[u8]) -> Option<&'l [u8]> {
-    let (word, rest) = argument.split_at_checked(key.len())?;
-    super::same(word, key).then_some(rest)
+pub(crate) fn keyed<'l, const N: usize>(argument: &'l [u8], key: &[u8; N]) -> Option<&'l [u8]> {
+    let (word, rest) = argument.split_first_chunk::<N>()?;
+    if !IS_HOST {
+        return super::same(word, key).then_some(rest);
+    }
+    // Letters may differ in their case, all else in nothing: without a branch, and so all at once.
+    let case = |octet: u8| if octet.is_ascii_alphabetic() { 0x20 } else { 0 };
+    let differences = word.iter().zip(key).fold(0, |sum, (one, other)| sum | (one ^ other) & !case(*other));
+    (differences == 0).then_some(rest)
 }
 
 pub(crate) fn verb(word: &[u8]) -> Option<Verb> {
@@ -107,13 +132,15 @@ pub(crate) fn verb(word: &[u8]) -> Option<Verb> {
         (upper(*b"NOOP"), Verb::Noop),
         (upper(*b"QUIT"), Verb::Quit),
     ];
-    #[cfg(feature = "starttls")]
-    if super::same(word, b"STARTTLS") {
-        return Some(Verb::StartTls);
-    }
-    let word = <[u8; 4]>::try_from(word).ok()?;
-    let word = upper(word);
-    VERBS.iter().find(|(name, _)| *name == word).map(|(_, verb)| *verb)
+    let Ok(four) = <[u8; 4]>::try_from(word) else {
+        #[cfg(feature = "starttls")]
+        if super::same(word, b"STARTTLS") {
+            return Some(Verb::StartTls);
+        }
+        return None;
+    };
+    let four = upper(four);
+    VERBS.iter().find(|(name, _)| *name == four).map(|(_, verb)| *verb)
 }
 
 /// Four octets in upper case. Only letters become letters by the missing bit, and only ASCII's: a Kelvin sign

@@ -10,14 +10,15 @@ mod reply;
 mod reply_reader;
 mod text;
 
-pub(crate) use command::keyed;
 #[cfg(feature = "python")]
 pub(crate) use command::verb;
 pub use command::{Unfit, Verb, split};
+pub(crate) use command::{keyed, split_printable};
 #[cfg(feature = "python")]
 pub(crate) use loose::loose_path;
 #[cfg(feature = "python")]
 pub(crate) use octets::are_printable;
+pub(crate) use octets::{IS_HOST, printable_prefix};
 pub use params::{Param, Params, ParamsIter, number};
 pub(crate) use params::{cut, same, skip_spaces};
 pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};

@@ -1,13 +1,14 @@
 //! Classes of octets.
 
-/// Whether a table tells them: one look in place of up to twenty instructions, but 256 octets of flash.
-const HAS_TABLE: bool = !cfg!(target_os = "none");
+/// Whether speed counts more than flash: there is an operating system.
+pub(crate) const IS_HOST: bool = !cfg!(target_os = "none");
 
 /// A letter, a digit or a hyphen.
 const LDH: u8 = 1;
 /// atext.
 const ATEXT: u8 = 2;
 
+/// One look in place of up to twenty instructions, but 256 octets of flash.
 static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut rest: &mut [u8] = &mut classes;
@@ -22,36 +23,89 @@ static CLASSES: [u8; 256] = {
 
 /// A letter, a digit or a hyphen.
 pub(crate) fn is_ldh(octet: u8) -> bool {
-    if HAS_TABLE { is(octet, LDH) } else { is_ldh_by_range(octet) }
+    if IS_HOST { is(octet, LDH) } else { is_ldh_by_range(octet) }
 }
 
 /// atext (RFC 5322 §3.2.3).
 pub(crate) fn is_atext(octet: u8) -> bool {
-    if HAS_TABLE { is(octet, ATEXT) } else { is_atext_by_range(octet) }
+    if IS_HOST { is(octet, ATEXT) } else { is_atext_by_range(octet) }
 }
 
-/// Whether all are printable ASCII, as commands and replies have to be. Eight at once on a host.
+/// Whether all are printable ASCII, as commands and replies have to be.
 pub(crate) fn are_printable(octets: &[u8]) -> bool {
+    printable_prefix(octets) == octets.len()
+}
+
+/// How many octets at the beginning are printable ASCII. Eight at once on a host.
+// Apart, where it has registers for its numbers.
+#[cfg_attr(not(target_os = "none"), inline(never))]
+pub(crate) fn printable_prefix(octets: &[u8]) -> usize {
     let mut rest = octets;
-    let mut bad = 0;
-    while HAS_TABLE && let Some((eight, behind)) = rest.split_first_chunk::<8>() {
-        bad |= not_printable(u64::from_le_bytes(*eight));
+    while IS_HOST && let Some((eight, behind)) = rest.split_first_chunk::<8>() {
+        let bad = not_printable(u64::from_le_bytes(*eight));
+        if bad != 0 {
+            let before = octets.len().wrapping_sub(rest.len());
+            return before.wrapping_add(bad.trailing_zeros() as usize / 8);
+        }
         rest = behind;
     }
-    // Of what is left, each; what was there before it, once more, is no harm.
-    match octets.last_chunk::<8>() {
-        Some(eight) if HAS_TABLE => bad | not_printable(u64::from_le_bytes(*eight)) == 0,
-        _ => bad == 0 && rest.iter().all(|octet| is_printable(*octet)),
+    if IS_HOST
+        && let Some((four, behind)) = rest.split_first_chunk::<4>()
+        && not_printable(u64::from(u32::from_le_bytes(*four)) | FILLER) == 0
+    {
+        rest = behind;
     }
+    while let [octet, behind @ ..] = rest
+        && is_printable(*octet)
+    {
+        rest = behind;
+    }
+    octets.len().wrapping_sub(rest.len())
 }
 
-/// Not 0 if one of eight octets is not printable.
+/// Four octets that are printable.
+const FILLER: u64 = 0x2020_2020 << 32;
+
+/// Not 0 if one of eight octets is not printable; the lowest bit that is set is that of the first such octet.
 const fn not_printable(eight: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     // A borrow that reaches the next octet comes from one that is not printable itself.
     let control = eight.wrapping_sub(EACH.wrapping_mul(0x20));
     let delete = (eight ^ EACH.wrapping_mul(0x7f)).wrapping_sub(EACH);
     (eight | control | delete) & EACH.wrapping_mul(0x80)
+}
+
+/// Whether the octets are a domain as most are: 8 to 63 letters and digits, with single dots and hyphens between them.
+/// Eight at once; whatever else is a domain has to be looked at by octets.
+#[inline(always)]
+pub(crate) fn is_plain_domain(octets: &[u8]) -> bool {
+    let (Some(last), 8..=63) = (octets.len().checked_sub(8), octets.len()) else { return false };
+    let (mut bad, mut at) = (0, 0_usize);
+    while let Some(eight) = octets.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        bad |= not_plain(u64::from_le_bytes(*eight));
+        if at == last {
+            break;
+        }
+        // The last octet of each eight is the first of the next ones: no two neighbours go unseen.
+        at = at.wrapping_add(7).min(last);
+    }
+    bad == 0 && !matches!(octets, [b'-' | b'.', ..] | [.., b'-' | b'.'])
+}
+
+/// Not 0 if one of eight octets is no letter, digit, hyphen or dot, or if two of the eight that are no letter and no
+/// digit are neighbours.
+const fn not_plain(eight: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const TOP: u64 = EACH.wrapping_mul(0x80);
+    // The top bit of each octet: it is at least `first`, and not above `last`. True below 128, and what is not is bad.
+    const fn within(eight: u64, first: u8, last: u8) -> u64 {
+        let at_least = eight.wrapping_add(EACH.wrapping_mul(0x80_u8.wrapping_sub(first) as u64));
+        let above = eight.wrapping_add(EACH.wrapping_mul(0x7f_u8.wrapping_sub(last) as u64));
+        at_least & !above
+    }
+    let point = within(eight, b'-', b'.');
+    let good = within(eight | EACH.wrapping_mul(0x20), b'a', b'z') | within(eight, b'0', b'9') | point;
+    (eight | !good | point & point.wrapping_shl(8)) & TOP
 }
 
 /// Printable ASCII (RFC 5321 §4.2, textstring without HTAB).
@@ -78,6 +132,36 @@ const fn is_atext_by_range(octet: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec;
+
+    #[test]
+    fn a_plain_domain_is_a_domain() {
+        let is_domain = |octets: &[u8]| crate::wire::is_domain(octets);
+        for length in 1..=70 {
+            assert_eq!(is_plain_domain(&vec![b'a'; length]), (8..=63).contains(&length), "{length}");
+        }
+        let (mut plain, mut others) = (0, 0);
+        for length in 8..=20 {
+            for at in 0..length {
+                for octet in 0..=u8::MAX {
+                    for around in [b'-', b'.', b'a', b'9'] {
+                        let mut octets = [b'a'; 20];
+                        octets[at] = octet;
+                        octets[(at + 1) % length] = around;
+                        let octets = &octets[..length];
+                        let is_plain = is_plain_domain(octets);
+                        assert!(!is_plain || is_domain(octets), "{}", octets.escape_ascii());
+                        plain += u32::from(is_plain);
+                        others += u32::from(!is_plain && is_domain(octets));
+                    }
+                }
+            }
+        }
+        // Two hyphens side by side are a domain, and all else that is one here is plain.
+        let pairs: u32 = (8..=20).map(|length| length - 3).sum();
+        assert_eq!(others, pairs);
+        assert!(plain > 50 * pairs, "{plain}");
+    }
 
     #[test]
     fn each_octet_at_each_place() {
@@ -92,6 +176,8 @@ mod tests {
                             is_printable(octet),
                             "{octet} at {at} of {length}"
                         );
+                        let before = if is_printable(octet) { length } else { at };
+                        assert_eq!(printable_prefix(&octets[..length]), before, "{octet} at {at} of {length}");
                     }
                 }
             }

@@ -31,6 +31,8 @@ impl<'l> Params<'l> {
     }
 
     /// Reads parameters separated by spaces, without a space in front.
+    // Apart, so that no parameter costs nothing.
+    #[cfg_attr(not(target_os = "none"), inline(never))]
     pub(crate) fn list(octets: &'l [u8]) -> Option<Self> {
         let params = Self(octets);
         let mut rest = params.iter();

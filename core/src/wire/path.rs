@@ -2,7 +2,7 @@
 //!
 //! All of it is ASCII: what is neither in the grammar nor in its limits is malformed.
 
-use super::octets::{is_atext, is_ldh};
+use super::octets::{IS_HOST, is_atext, is_ldh, is_plain_domain};
 use super::params::is_all_ldh;
 
 /// A mailbox, as it stood in a path; a source route is not part of it.
@@ -102,14 +102,16 @@ impl<'l> ForwardPath<'l> {
     /// [`BadPath`].
     pub fn parse(octets: &'l [u8]) -> Result<(Self, &'l [u8]), BadPath> {
         const POSTMASTER: &[u8] = b"<Postmaster>";
-        if let Some((word, rest)) = octets.split_at_checked(POSTMASTER.len())
-            && super::same(word, POSTMASTER)
-            && let [_, word @ .., _] = word
-        {
-            return Ok((Self::Postmaster(word), rest));
+        if let Some((mailbox, rest)) = path(octets) {
+            return Ok((Self::Mailbox(mailbox), rest));
         }
-        let (mailbox, rest) = path(octets).ok_or(BadPath)?;
-        Ok((Self::Mailbox(mailbox), rest))
+        // No mailbox, and the only other path there is.
+        match octets.split_at_checked(POSTMASTER.len()) {
+            Some((path @ [_, word @ .., _], rest)) if super::same(path, POSTMASTER) => {
+                Ok((Self::Postmaster(word), rest))
+            }
+            _ => Err(BadPath),
+        }
     }
 
     /// The mailbox as sent, or the word `Postmaster`.
@@ -150,6 +152,9 @@ pub fn is_address_literal(octets: &[u8]) -> bool {
 /// boards send: the name is information only, and refusing it would lose their mail.
 #[must_use]
 pub fn is_hello_name(octets: &[u8]) -> bool {
+    if IS_HOST && is_plain_domain(octets) {
+        return true;
+    }
     let name = octets.strip_suffix(b".").unwrap_or(octets);
     domain(name, true) == Some(name.len()) || is_address_literal(octets)
 }
@@ -162,6 +167,15 @@ fn path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
     }
     let at = local_part(inner).filter(|len| *len <= MAX_LOCAL_PART)?;
     let behind = inner.get(at..)?.strip_prefix(b"@")?;
+    // The rule.
+    if IS_HOST
+        && octets.len() <= MAX_PATH
+        && let [name @ .., b'>'] = behind
+        && is_plain_domain(name)
+        && let [octets @ .., _] = inner
+    {
+        return Some((Mailbox { octets, at }, b""));
+    }
     // A tagged literal may hold a `>`: its end is its bracket.
     let end = match behind {
         [b'[', ..] => super::cut(behind, b']').0.len().wrapping_add(1),

@@ -2,7 +2,7 @@
 
 use heapless::vec::VecView;
 
-use super::octets::{are_printable, is_printable};
+use super::octets::{IS_HOST, are_printable, is_printable};
 
 /// The most octets that one reply may take on the wire, all its lines and line ends included
 /// (RFC 5321 §4.5.3.1.5 gives this limit to one line).
@@ -38,9 +38,12 @@ impl PartialEq for Reply<'_> {
 
 impl Eq for Reply<'_> {}
 
-/// A reply of the session's own, with the enhanced code `class.subject.detail`. On a host it is one copy, which spares 160
-/// instructions; on a device the lines would take flash.
+/// A reply of the session's own, with the enhanced code `class.subject.detail` if it has one. On a host it is one copy,
+/// which spares 160 instructions; on a device the lines would take flash.
 macro_rules! stock {
+    ($code:literal, $text:literal) => {
+        $crate::wire::Reply::stock($crate::wire::Reply::new($code, $text), concat!($code, " ", $text, "\r\n"))
+    };
     ($code:literal, [$class:literal, $subject:literal, $detail:literal], $text:literal) => {
         $crate::wire::Reply::stock(
             $crate::wire::Reply::new($code, $text).enhanced($subject, $detail),
@@ -156,14 +159,21 @@ impl<'h> Reply<'h> {
 
     /// Writes the reply as it goes over the wire; `enhanced` says whether enhanced codes are sent.
     /// Octets that `out` has no room for are left out: ask for [`MAX_REPLY`] octets of room first.
+    // The rule without what the rest takes.
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub fn write(&self, out: &mut VecView<u8>, enhanced: bool) {
         #[cfg(not(target_os = "none"))]
         if let (true, Some(line)) = (enhanced, self.line) {
             return put(out, line.as_bytes());
         }
+        self.write_lines(out, enhanced);
+    }
+
+    #[cfg_attr(not(target_os = "none"), inline(never))]
+    fn write_lines(&self, out: &mut VecView<u8>, enhanced: bool) {
         let mut head = Head::new(self, enhanced);
         let frame = head.octets().len().wrapping_add(2);
-        let is_plain = FAST && self.plain;
+        let is_plain = IS_HOST && self.plain;
         let mut left = MAX_REPLY;
         let mut lines = self.text;
         loop {
@@ -189,9 +199,6 @@ impl<'h> Reply<'h> {
     }
 }
 
-/// Whether a text of one plain line is copied as it is: faster, but a second way costs flash.
-const FAST: bool = !cfg!(target_os = "none");
-
 /// A line without its end, and what stands behind it.
 fn first_line(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     let (line, behind) = super::cut(text, b'\n');
@@ -207,7 +214,7 @@ pub(crate) fn put(out: &mut VecView<u8>, octets: &[u8]) {
 /// Adds the first `most` octets; what would break the line, or is not ASCII, as `?`.
 #[cfg_attr(target_os = "none", inline(never))]
 pub(crate) fn put_printable(out: &mut VecView<u8>, octets: &[u8], most: usize) {
-    if FAST && octets.len() <= most && are_printable(octets) {
+    if IS_HOST && octets.len() <= most && are_printable(octets) {
         return put(out, octets);
     }
     for octet in octets.iter().take(most) {
