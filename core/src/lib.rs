@@ -26,6 +26,9 @@
     )
 )]
 
+/// The vectors that sessions, handlers and stores are made of.
+pub use heapless;
+
 pub mod client;
 pub mod handlers;
 mod log;

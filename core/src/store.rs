@@ -2,10 +2,12 @@
 
 use heapless::{Vec, vec::VecView};
 
+use crate::wire::MAX_REPLY;
+
 /// A buffer of octets that its owner provides: inline on a device, on demand on a host.
 ///
-/// `view` and `octets` are two methods so that borrows can be split. A `Store` holds at least 512 octets: the
-/// most that one reply may take.
+/// `view` and `octets` are two methods so that borrows can be split. A `Store` holds at least 512 octets, the
+/// most that one reply may take: with less, a session waits for ever.
 pub trait Store {
     /// The buffer itself, made first if it does not exist.
     fn view(&mut self) -> &mut VecView<u8>;
@@ -20,6 +22,7 @@ pub trait Store {
     fn release(&mut self);
 }
 
+/// Does not compile with less than 512 octets.
 impl<const N: usize> Store for Vec<u8, N> {
     fn view(&mut self) -> &mut VecView<u8> {
         self
@@ -30,6 +33,7 @@ impl<const N: usize> Store for Vec<u8, N> {
     }
 
     fn room(&self) -> usize {
+        const { assert!(N >= MAX_REPLY, "a store holds at least 512 octets") };
         N.wrapping_sub(self.len())
     }
 

@@ -4,6 +4,9 @@
 //! ([`Server::run_blocking`]), or an [`AsyncHandler`]. [`process_message`] makes a handler of a function that gets
 //! whole messages. The command `smtpd` is built from these parts.
 //!
+//! [`Server::spawn`] needs no runtime: a test suite has a server in a line. What went wrong where no client can be told is
+//! told to `tracing`: see its subscribers (`tracing_subscriber::fmt::init()`).
+//!
 //! This crate knows sockets, threads and clocks; what SMTP is, it leaves to the core.
 
 mod async_connection;
@@ -17,6 +20,7 @@ mod out;
 mod patient;
 mod places;
 mod pool;
+mod running;
 mod server;
 mod waiting;
 
@@ -24,6 +28,7 @@ pub use async_handler::AsyncHandler;
 pub use debugging::Printer;
 pub use files::Files;
 pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_message};
+pub use running::Running;
 pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
 pub use smtpd_core::handlers::{Sink, Unimplemented};
@@ -31,7 +36,7 @@ pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,
     Timers, Verify,
 };
-pub use smtpd_core::wire::Reply;
+pub use smtpd_core::wire::{ForwardPath, Mailbox, Params, Reply, ReversePath};
 pub use waiting::Stopper;
 
 /// The README's example is a test.

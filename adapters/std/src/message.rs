@@ -53,23 +53,30 @@ impl Message {
 
 /// Who gets whole messages.
 pub trait ProcessMessage {
+    /// Whether this recipient's mail is taken: each is, unless this is written.
+    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        let _ = rcpt;
+        Answer::Accept
+    }
+
     /// A message is complete. Accepted, it is the server's own from here on: store it first.
     fn process_message(&mut self, message: &mut Message) -> Answer<'_>;
 
-    /// The answer to [`Answer::Later`], if it is known now.
+    /// The answer to what was last answered [`Answer::Later`], if it is known now.
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
         let _ = waker;
         Answer::Later
     }
 }
 
-/// Python's contract: nothing (`None`) says 250; a text is the reply, as in `550 5.7.1 Not here`; an error refuses the
-/// message with 451 and ends nothing but its transaction.
+/// Python's contract: nothing (`None`, or an empty text) says 250; a text is the reply, code first, as in
+/// `550 5.7.1 Not here`; an error refuses the message with 451 and ends nothing but its transaction.
 pub type Verdict = Result<Option<String>, Box<dyn Error + Send + Sync>>;
 
 /// A handler that hands whole messages to a function.
 ///
-/// The text of a verdict that is no reply (no code between 200 and 599) becomes 451.
+/// The text of a verdict that is no reply (no code between 200 and 599 at its beginning) becomes 451. That, and errors, are
+/// told to `tracing`.
 pub fn process_message<F>(function: F) -> Messages<Function<F>>
 where
     F: FnMut(&mut Message) -> Verdict,
@@ -82,6 +89,8 @@ where
 pub struct Messages<P> {
     message: Message,
     process: P,
+    /// The last RCPT is not answered yet: its recipient is the last one, and so many options are older.
+    open: Option<usize>,
     /// The last verdict, which with LMTP is that of all recipients.
     verdict: Kept,
 }
@@ -98,7 +107,7 @@ impl<P: ProcessMessage> Messages<P> {
             rcpt_options: Vec::new(),
             data: Vec::new(),
         };
-        Self { message, process, verdict: Kept::Accept }
+        Self { message, process, open: None, verdict: Kept::Accept }
     }
 
     /// Gives each message this remote address, `host:port`: where a proxy passes it on.
@@ -121,9 +130,12 @@ impl<P: ProcessMessage> Handler for Messages<P> {
     }
 
     fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        self.open = Some(self.message.rcpt_options.len());
         self.message.rcpt_tos.push(text(rcpt.forward_path.as_octets()));
         self.message.rcpt_options.extend(options(rcpt.params));
-        Answer::Accept
+        let answer = self.process.rcpt(rcpt);
+        settle(&answer, &mut self.open, &mut self.message);
+        answer
     }
 
     fn text(&mut self, octets: &[u8]) -> Flow<'_> {
@@ -143,13 +155,30 @@ impl<P: ProcessMessage> Handler for Messages<P> {
     }
 
     fn reset(&mut self) {
+        self.open = None;
         self.message.clear();
     }
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
         let answer = self.process.resume(waker);
-        self.verdict.keep(&answer);
+        match self.open {
+            Some(_) => settle(&answer, &mut self.open, &mut self.message),
+            None => self.verdict.keep(&answer),
+        }
         answer
+    }
+}
+
+/// What the answer to RCPT changes: who was refused is no recipient.
+fn settle(answer: &Answer<'_>, open: &mut Option<usize>, message: &mut Message) {
+    let is_refused = match answer {
+        Answer::Later => return,
+        Answer::Reply(reply) => !reply.is_positive(),
+        _ => false,
+    };
+    if let (Some(options), true) = (open.take(), is_refused) {
+        message.rcpt_tos.pop();
+        message.rcpt_options.truncate(options);
     }
 }
 
@@ -195,9 +224,14 @@ impl<F: FnMut(&mut Message) -> Verdict> ProcessMessage for Function<F> {
     fn process_message(&mut self, message: &mut Message) -> Answer<'_> {
         match (self.function)(message) {
             Ok(None) => Answer::Accept,
+            Ok(Some(verdict)) if verdict.is_empty() => Answer::Accept,
             Ok(Some(verdict)) => {
                 self.verdict = verdict;
-                Answer::Reply(Reply::from_line(self.verdict.as_bytes()))
+                let reply = Reply::from_line(self.verdict.as_bytes());
+                if !reply.is_valid() {
+                    tracing::error!("process_message: no reply begins like this: {:?}", self.verdict);
+                }
+                Answer::Reply(reply)
             }
             Err(error) => {
                 tracing::error!("process_message: {error}");

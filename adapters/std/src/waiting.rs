@@ -81,7 +81,7 @@ impl Stopper {
         self.0.send_if_modified(|stop| *stop == Stop::Not && std::mem::replace(stop, Stop::Since(now)) == Stop::Not);
     }
 
-    /// As [`stop`](Self::stop), without any grace.
+    /// As [`stop`](Self::stop), without any grace: whoever is still connected may not get the last reply.
     pub fn stop_now(&self) {
         self.0.send_replace(Stop::Now);
     }
@@ -123,7 +123,12 @@ impl Waiting {
         let _ = timeout_at(since + self.grace, self.stop.wait_for(|stop| *stop == Stop::Now)).await;
     }
 
-    /// The first of the two for a session between transactions, the second for others.
+    /// The server waits for nothing any more.
+    pub(crate) async fn is_now(&mut self) {
+        let _ = self.stop.wait_for(|stop| *stop == Stop::Now).await;
+    }
+
+    /// `begins` for a session between transactions, `is_over` for others.
     pub(crate) async fn ends(&mut self, is_between: bool) {
         if is_between { self.begins().await } else { self.is_over().await }
     }

@@ -1,4 +1,4 @@
-//! What Python's `smtpd.DebuggingServer` prints for a mail, octet for octet (CPython 3.11).
+//! What Python's `smtpd.DebuggingServer` prints for a mail, octet for octet (CPython 3.11 and 2.7).
 //!
 //! It knows how a mail looks when it is printed, not where it comes from and not where the octets go.
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,6 +22,9 @@ pub enum Form {
     Bytes,
     /// Each line as it came: Python's `decode_data=True`, which tells its handler no options either.
     Plain,
+    /// Each line as it came, as Python 2.7 shows it: only LF and CRLF end one, an empty one at the end is shown, options are
+    /// not.
+    Python2_7,
 }
 
 /// A mail to print.
@@ -41,7 +44,7 @@ pub struct Printed<'m> {
 
 /// Prints a mail between the two lines of dashes, each line with an LF.
 ///
-/// Like Python it takes a bare CR, a bare LF and CR CR LF for the end of a line too, and does not show an empty line at
+/// Like Python 3 it takes a bare CR, a bare LF and CR CR LF for the end of a line too, and does not show an empty line at
 /// the end. `X-Peer` stands before the first empty line, or nowhere if there is none.
 pub fn print(sink: &mut dyn Sink, message: &Printed<'_>, form: Form) {
     sink.write(b"---------- MESSAGE FOLLOWS ----------\n");
@@ -50,17 +53,20 @@ pub fn print(sink: &mut dyn Sink, message: &Printed<'_>, form: Form) {
         options(sink, b"rcpt options: [", message.rcpt_options, b"]\n\n");
     }
     // Python splits the text at CRLF and joins it with LF, so that the last CRLF ends nothing.
-    let mut rest = message.data.strip_suffix(b"\r\n").unwrap_or(message.data);
+    let text = message.data.strip_suffix(b"\r\n").unwrap_or(message.data);
     let mut headers = true;
-    while !rest.is_empty() {
-        let line = next_line(&mut rest, form);
+    let shows_empty = form == Form::Python2_7;
+    let mut rest = Some(text);
+    while let Some(text) = rest.filter(|rest| shows_empty || !rest.is_empty()) {
+        let line;
+        (line, rest) = next_line(text, form);
         if headers && line.is_empty() {
             headers = false;
             peer(sink, message.peer, form);
         }
         match form {
             Form::Bytes => bytes(sink, line),
-            Form::Plain => sink.write(line),
+            Form::Plain | Form::Python2_7 => sink.write(line),
         }
         sink.write(b"\n");
     }
@@ -175,16 +181,15 @@ fn peer(sink: &mut dyn Sink, peer: Option<IpAddr>, form: Form) {
     let Some(ip) = peer else { return };
     let (start, end): (&[u8], &[u8]) = match form {
         Form::Bytes => (b"b'X-Peer: ", b"'\n"),
-        Form::Plain => (b"X-Peer: ", b"\n"),
+        Form::Plain | Form::Python2_7 => (b"X-Peer: ", b"\n"),
     };
     sink.write(start);
     write_ip(sink, ip);
     sink.write(end);
 }
 
-/// Takes a line and its end off the text.
-fn next_line<'m>(rest: &mut &'m [u8], form: Form) -> &'m [u8] {
-    let text = *rest;
+/// The first line of the text, and what stands behind its end if it has one.
+fn next_line(text: &[u8], form: Form) -> (&[u8], Option<&[u8]>) {
     for (place, octet) in text.iter().enumerate() {
         // Line ends are control characters or begin with C2 or E2; the others need no closer look.
         if (b' '..0xc2).contains(octet) {
@@ -194,17 +199,18 @@ fn next_line<'m>(rest: &mut &'m [u8], form: Form) -> &'m [u8] {
             break;
         };
         if let Some(length) = line_end(behind, form) {
-            *rest = behind.get(length..).unwrap_or_default();
-            return line;
+            return (line, behind.get(length..));
         }
     }
-    *rest = b"";
-    text
+    (text, None)
 }
 
 /// How many octets the line end has with which `text` begins, if it begins with one.
 fn line_end(text: &[u8], form: Form) -> Option<usize> {
     match (form, text) {
+        (Form::Python2_7, [b'\r', b'\n', ..]) => Some(2),
+        (Form::Python2_7, [b'\n', ..]) => Some(1),
+        (Form::Python2_7, _) => None,
         // Of this CRLF Python makes an LF, and of CR LF then one line end.
         (_, [b'\r', b'\r', b'\n', ..]) => Some(3),
         (_, [b'\r', b'\n', ..]) => Some(2),

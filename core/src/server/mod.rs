@@ -28,3 +28,5 @@ pub use python::Dialect;
 pub use session::Session;
 pub use step::{Progress, step};
 pub use texts::Texts;
+
+pub use crate::wire::Reply;

@@ -114,6 +114,15 @@ impl<'l> ForwardPath<'l> {
         }
     }
 
+    /// The domain, or the address literal with its brackets; nothing for `<Postmaster>`.
+    #[must_use]
+    pub fn domain(&self) -> &'l [u8] {
+        match self {
+            Self::Postmaster(_) => b"",
+            Self::Mailbox(mailbox) => mailbox.domain(),
+        }
+    }
+
     /// The mailbox as sent, or the word `Postmaster`.
     #[must_use]
     pub const fn as_octets(&self) -> &'l [u8] {
