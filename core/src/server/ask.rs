@@ -68,7 +68,10 @@ pub(crate) fn ask<'c, 's>(
         Verb::Noop => return Err(&texts.ok),
         #[cfg(feature = "expn-help")]
         Verb::Help => return Err(&texts.help),
-        verb if verb.is_hello() && is_hello_name(argument) => {
+        verb if verb.is_hello() => {
+            if !is_hello_name(argument) {
+                return Err(&texts.hello);
+            }
             let extended = verb != Verb::Helo;
             order.question = Question::Hello { extended };
             Event::Hello(Hello { name: argument, extended })
@@ -98,7 +101,7 @@ pub(crate) fn ask<'c, 's>(
             order.state = State::Tls;
             Event::StartTls
         }
-        // HELO, EHLO, VRFY and EXPN without an argument.
+        // VRFY and EXPN without an argument.
         _ => return Err(&texts.argument),
     })
 }

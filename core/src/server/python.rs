@@ -103,6 +103,7 @@ impl Texts<'_> {
         control: Reply::new(500, "Error: bad syntax"),
         not_ascii: Reply::new(500, "Error: bad syntax"),
         argument: Reply::new(501, "Error: bad syntax"),
+        hello: Reply::new(501, "Syntax: HELO hostname"),
         sender: Reply::new(501, "Syntax: MAIL FROM: <address>"),
         recipient: Reply::new(501, "Syntax: RCPT TO: <address>"),
         parameter: Reply::new(555, "MAIL FROM parameters not recognized or not implemented"),

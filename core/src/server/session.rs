@@ -145,9 +145,15 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             return false;
         }
         let texts = self.config.texts;
+        let bare;
         let reply = match &answer {
             Answer::Later => return true,
             Answer::Accept => stock(question, texts),
+            // No enhanced code in what HELO and EHLO are answered (RFC 2034 §4).
+            Answer::Reply(reply) if cfg!(feature = "enhanced") && matches!(question, Question::Hello { .. }) => {
+                bare = if fits(question, reply.code()) { reply.bare() } else { texts.fault.bare() };
+                &bare
+            }
             Answer::Reply(reply) if fits(question, reply.code()) => reply,
             Answer::Reply(_) if question == Question::Connected => {
                 self.close(Some(&texts.broken), Ending::Fault);

@@ -39,6 +39,9 @@ pub struct Texts<'c> {
     pub not_ascii: Reply<'c>,
     /// An argument that is missing, not allowed or malformed.
     pub argument: Reply<'c>,
+    /// HELO or EHLO without a name, or with one that is neither a domain nor an address literal; without an enhanced code,
+    /// as all that is said to them (RFC 2034 §4).
+    pub hello: Reply<'c>,
     /// A malformed reverse-path.
     pub sender: Reply<'c>,
     /// A malformed forward-path.
@@ -96,6 +99,7 @@ impl Texts<'_> {
         control: stock!(500, [5, 5, 2], "Control octet in a command"),
         not_ascii: stock!(501, [5, 5, 2], "Octet above 127 in a command"),
         argument: stock!(501, [5, 5, 4], "Malformed argument"),
+        hello: stock!(501, "Malformed domain"),
         sender: stock!(501, [5, 1, 7], "Malformed reverse-path"),
         recipient: stock!(501, [5, 1, 3], "Malformed forward-path"),
         parameter: stock!(555, [5, 5, 4], "Parameter not recognized or not offered"),

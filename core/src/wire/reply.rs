@@ -125,6 +125,19 @@ impl<'h> Reply<'h> {
         }
     }
 
+    /// The same reply without an enhanced status code.
+    #[cold]
+    #[must_use]
+    pub(crate) const fn bare(self) -> Self {
+        Self {
+            #[cfg(feature = "enhanced")]
+            enhanced: None,
+            #[cfg(not(target_os = "none"))]
+            line: None,
+            ..self
+        }
+    }
+
     /// The code.
     #[must_use]
     pub const fn code(&self) -> u16 {
