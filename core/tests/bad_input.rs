@@ -10,6 +10,7 @@ const TOO_LONG: &str = "500 5.5.2 Line too long\r\n";
 const CONTROL: &str = "500 5.5.2 Control octet in a command\r\n";
 const NOT_ASCII: &str = "501 5.5.2 Octet above 127 in a command\r\n";
 const ARGUMENT: &str = "501 5.5.4 Malformed argument\r\n";
+const DOMAIN: &str = "501 Malformed domain\r\n";
 const SENDER: &str = "501 5.1.7 Malformed reverse-path\r\n";
 const RECIPIENT: &str = "501 5.1.3 Malformed forward-path\r\n";
 const PARAMETER: &str = "555 5.5.4 Parameter not recognized or not offered\r\n";
@@ -66,14 +67,14 @@ const AFTER_EHLO: &[(&[u8], &str)] = &[
     (b"MAIL FROM:<\xc3\xa9@b.example>", NOT_ASCII),
     (b"\xff\xf4\xff\xfd\x06", CONTROL),
     // Arguments that are missing, not allowed or not of the form.
-    (b"EHLO", ARGUMENT),
-    (b"HELO ", ARGUMENT),
-    (b"EHLO a b", ARGUMENT),
-    (b"EHLO -a", ARGUMENT),
-    (b"EHLO a-", ARGUMENT),
-    (b"EHLO [1.2.3]", ARGUMENT),
-    (b"EHLO [1.2.3.4", ARGUMENT),
-    (b"EHLO a..b", ARGUMENT),
+    (b"EHLO", DOMAIN),
+    (b"HELO ", DOMAIN),
+    (b"EHLO a b", DOMAIN),
+    (b"EHLO -a", DOMAIN),
+    (b"EHLO a-", DOMAIN),
+    (b"EHLO [1.2.3]", DOMAIN),
+    (b"EHLO [1.2.3.4", DOMAIN),
+    (b"EHLO a..b", DOMAIN),
     (b"DATA x", "503 5.5.1 Send MAIL first\r\n"),
     (b"RSET x", ARGUMENT),
     (b"QUIT x", ARGUMENT),
