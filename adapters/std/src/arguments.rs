@@ -6,6 +6,9 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use dns_lookup::AddrInfoHints;
+use smtpd_core::wire::{is_address_literal, is_domain, is_hello_name};
 use smtpd_std::{Config, Dialect, Form};
 
 use crate::Exit;
@@ -61,7 +64,7 @@ Options:
     -V, --version       Print the version and exit.
     -c, --class NAME    The server to run:
                           DebuggingServer  prints each message on stdout
-                          Files            stores each message in a file, see --dir
+                          Files            stores each message in a file of --dir
                           Sink             accepts each message and throws it away
                           SMTPServer       refuses each message, as Python's base class
                         (Python's default PureProxy is not there yet.)
@@ -70,16 +73,19 @@ Options:
     -d, --debug         Trace the dialogue on stderr.
     -h, --help          Print this and exit.
         --decode        DebuggingServer prints text instead of Python's b'...'.
-        --dir DIR       Files stores messages there: NAME.eml, and the envelope in NAME.json.
+        --dir DIR       Files stores messages there, and makes it: NAME.json, the envelope, and then NAME.eml, the text.
+                        Names rise with time.
         --json          Print the envelope of each message as a line of JSON instead of what the class prints.
         --host NAME     The name in the greeting. Default: this machine's.
-        --profile NAME  Greeting and replies: rfc (the default), or as Python's smtpd gave them: python_3_11, python_2_7.
-        --accept DOMAIN Take mail for this domain only, and for <Postmaster>; may be given more than once.
+        --profile NAME  Read commands, reply and print as the RFC says: rfc (the default); or as Python's smtpd did, which
+                        took addresses that are none: python_3_11, python_2_7.
+        --accept DOMAIN Take mail for this domain only (not for those below it), and for <Postmaster>; may be given more
+                        than once.
         --port-file FILE
-                        Write the port to FILE once the server listens.
+                        Write the port to FILE once the server listens; FILE goes when the server ends.
         --exit-after N  End after N messages were answered 250.
 
-Limits (0: none):
+Limits (0: none; a line has at most 4096 octets in any case):
         --max-connections N (1000)    --max-connections-per-address N (250)
         --max-recipients N (1000)     --max-commands N (100000)    --max-errors N (20)
         --max-transactions N (0)      --max-line N (1024)          --max-drain N (33554432)
@@ -120,11 +126,11 @@ struct Options {
     accept: Vec<String>,
     #[arg(long)]
     port_file: Option<PathBuf>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     exit_after: Option<NonZeroU64>,
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 1_000, allow_negative_numbers = true)]
     max_connections: usize,
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = 250, allow_negative_numbers = true)]
     max_connections_per_address: usize,
     #[command(flatten)]
     limits: OfSession,
@@ -134,25 +140,25 @@ struct Options {
 /// Limits and timers of a session, where they differ from the defaults.
 #[derive(clap::Args)]
 struct OfSession {
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_recipients: Option<u16>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_commands: Option<u32>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_errors: Option<u16>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_transactions: Option<u32>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_line: Option<u16>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     max_drain: Option<u32>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     timeout_command: Option<u32>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     timeout_text: Option<u32>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     timeout_output: Option<u32>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     timeout_session: Option<u32>,
 }
 
@@ -178,7 +184,7 @@ impl OfSession {
 impl Arguments {
     /// Reads the process's own command line.
     pub(crate) fn parse() -> Result<Self, Exit> {
-        let options = Options::try_parse().map_err(|error| usage(first_line(&error.to_string())))?;
+        let options = Options::try_parse().map_err(|error| unfit(&error))?;
         if options.help {
             return Err(Exit { message: USAGE.to_owned(), code: 0 });
         }
@@ -190,6 +196,23 @@ impl Arguments {
 }
 
 impl Options {
+    /// What is no mistake of its own, but means nothing here.
+    fn check(&self) -> Result<(), Exit> {
+        let fault = match (self.class.as_str(), self.limits.max_line) {
+            (_, Some(line @ 1..512)) => format!("Invalid max-line: {line}, the least is 512 (RFC 5321 §4.5.3.1.4)"),
+            (_, Some(line @ 4_097..)) => format!("Invalid max-line: {line}, the most is 4096"),
+            ("DebuggingServer", _) if self.decode && self.json => "--json prints in place of --decode".to_owned(),
+            (class, _) if self.decode && class != "DebuggingServer" => "--decode is for DebuggingServer".to_owned(),
+            (class, _) if self.dir.is_some() && class != "Files" => "--dir is for Files".to_owned(),
+            _ => {
+                let is_name = |name: &String| is_domain(name.as_bytes()) || is_address_literal(name.as_bytes());
+                let Some(name) = self.accept.iter().find(|name| !is_name(name)) else { return Ok(()) };
+                format!("Invalid accept: {name:?} (a domain, or an address in brackets)")
+            }
+        };
+        Err(Exit::failure(fault))
+    }
+
     fn judge(self) -> Result<Arguments, Exit> {
         let size = match &self.size {
             None => None,
@@ -206,11 +229,8 @@ impl Options {
         if self.smtputf8 {
             return Err(Exit::failure("smtpd: SMTPUTF8 is not there yet; run without -u"));
         }
-        let class = class(&self.class, self.decode, self.dir)?;
-        if let Some(line) = self.limits.max_line.filter(|line| *line != 0 && *line < 512) {
-            return Err(Exit::failure(format!("Invalid max-line: {line}, the least is 512 (RFC 5321 §4.5.3.1.4)")));
-        }
-        let is_name = |host: &String| smtpd_core::wire::is_hello_name(host.as_bytes());
+        self.check()?;
+        let is_name = |host: &String| is_hello_name(host.as_bytes());
         let host = match self.host {
             Some(host) if is_name(&host) => host,
             Some(host) => return Err(Exit::failure(format!("Invalid host: {host}"))),
@@ -218,6 +238,7 @@ impl Options {
         };
         // The command runs once: what it is called may as well live for ever.
         let mut config = config(&self.profile, host.leak())?;
+        let class = class(&self.class, form(config.dialect, self.decode), self.dir)?;
         config.limits.size = size.unwrap_or(config.limits.size);
         self.limits.put(&mut config);
         Ok(Arguments {
@@ -260,10 +281,17 @@ fn version(dialect: Dialect) -> Exit {
 
 const CLASSES: &str = "DebuggingServer, Files, SMTPServer, Sink";
 
-fn class(name: &str, decode: bool, dir: Option<PathBuf>) -> Result<Class, Exit> {
+fn form(dialect: Dialect, decode: bool) -> Form {
+    match dialect {
+        Dialect::Python2_7 => Form::Python2_7,
+        _ if decode => Form::Plain,
+        _ => Form::Bytes,
+    }
+}
+
+fn class(name: &str, form: Form, dir: Option<PathBuf>) -> Result<Class, Exit> {
     let fault = match name {
-        "DebuggingServer" if decode => return Ok(Class::DebuggingServer(Form::Plain)),
-        "DebuggingServer" => return Ok(Class::DebuggingServer(Form::Bytes)),
+        "DebuggingServer" => return Ok(Class::DebuggingServer(form)),
         "SMTPServer" => return Ok(Class::SmtpServer),
         "Sink" => return Ok(Class::Sink),
         "Files" => match dir {
@@ -274,7 +302,7 @@ fn class(name: &str, decode: bool, dir: Option<PathBuf>) -> Result<Class, Exit> 
         name if name.contains('.') => {
             format!("class {name} can't be imported: this program is not Python; there are {CLASSES}")
         }
-        name => format!("unknown class {name}; there are {CLASSES}"),
+        name => format!("unknown class {name:?}; there are {CLASSES}"),
     };
     Err(Exit::failure(format!("smtpd: {fault}")))
 }
@@ -292,10 +320,35 @@ fn usage(message: &str) -> Exit {
     Exit::failure(format!("{USAGE}\n{message}"))
 }
 
-fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or(message)
+/// What is wrong with the options, in the words of Python's getopt where it has some.
+fn unfit(error: &clap::Error) -> Exit {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    // `--class <NAME>`
+    let option = text(ContextKind::InvalidArg).split(' ').next().unwrap_or_default();
+    let value = text(ContextKind::InvalidValue);
+    let name = option.trim_start_matches('-');
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            Exit::failure(format!("Invalid {name}: {value} (not a whole number, or not one that is allowed)"))
+        }
+        ErrorKind::UnknownArgument => usage(&format!("option {option} not recognized")),
+        ErrorKind::InvalidValue => usage(&format!("option {option} requires argument")),
+        ErrorKind::TooManyValues => usage(&format!("option {option} must not have an argument")),
+        _ => usage(error.to_string().lines().next().unwrap_or_default()),
+    }
 }
 
+/// This machine's name, with its domain if it has one, as Python's `getfqdn`.
 fn host_name() -> Option<String> {
-    nix::unistd::gethostname().ok()?.into_string().ok()
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    if name.contains('.') {
+        return Some(name);
+    }
+    let hints = AddrInfoHints { flags: nix::libc::AI_CANONNAME, ..AddrInfoHints::default() };
+    let found = dns_lookup::getaddrinfo(Some(&name), None, Some(hints)).ok();
+    let canonical = found.and_then(|mut found| found.find_map(|entry| entry.ok()?.canonname));
+    canonical.filter(|canonical| canonical.contains('.')).or(Some(name))
 }

@@ -49,7 +49,10 @@ impl Files {
     /// It can't be made, or is no folder, or nothing can be written there.
     pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(&folder).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+            _ => error,
+        })?;
         // Said now and not at the first message.
         let probe = folder.join(format!(".{}.probe", unique()));
         File::create(&probe)?;

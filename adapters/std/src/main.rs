@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,12 +16,14 @@ mod base;
 mod log;
 mod patient;
 mod policy;
+mod port_file;
 mod privileges;
 
 use arguments::{Arguments, Class};
 use base::Base;
 use log::Log;
 use policy::{Last, Ruled, Rules};
+use port_file::PortFile;
 
 /// How long the end of the program waits for whoever reads stderr.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -80,10 +81,13 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     let server = Server::bind((local.host.as_str(), local.port), arguments.config).await;
     let server = server.map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?.connections(all, each);
     let addresses = server.local_addrs().map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?;
-    if let Some(file) = &arguments.port_file {
-        let written = write_port(file, addresses.first().map_or(0, SocketAddr::port));
-        written.map_err(|error| Exit::failure(format!("smtpd: {}: {error}", file.display())))?;
-    }
+    let port = addresses.first().map_or(0, SocketAddr::port);
+    let _port_file = match &arguments.port_file {
+        Some(path) => Some(
+            PortFile::new(path, port).map_err(|error| Exit::failure(format!("smtpd: {}: {error}", path.display())))?,
+        ),
+        None => None,
+    };
     if arguments.setuid {
         privileges::drop().map_err(|()| Exit::failure(privileges::NOT_DROPPED))?;
     }
@@ -112,7 +116,8 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
         }
         (Class::Files(dir), is_json) => {
             let files = Files::new(dir.clone());
-            let files = files.map_err(|error| Exit::failure(format!("smtpd: {}: {error}", dir.display())))?;
+            let hint = if arguments.setuid { " (as nobody; -n keeps the user)" } else { "" };
+            let files = files.map_err(|error| Exit::failure(format!("smtpd: {}: {error}{hint}", dir.display())))?;
             let files = if is_json { files.json(io::stdout(), failed).map_err(begin)? } else { files };
             run_ruled(server, rules, ready, move || Messages::new(files.clone())).await;
         }
@@ -148,14 +153,6 @@ fn allow_descriptors(connections: usize) {
     if wanted > soft {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
     }
-}
-
-/// Whoever waits for the file finds all of it.
-fn write_port(file: &Path, port: u16) -> io::Result<()> {
-    let mut unfinished = file.as_os_str().to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
-    std::fs::write(&unfinished, format!("{port}\n"))?;
-    std::fs::rename(unfinished, file)
 }
 
 /// The first signal lets transactions come to their end, the second doesn't.

@@ -39,6 +39,20 @@ impl Message {
         std::mem::replace(self, Self { peer, remote, ..Self::default() })
     }
 
+    /// The text as Python's `process_message` gets it: each CRLF is an LF, and the last one is left out.
+    #[must_use]
+    pub fn python_data(&self) -> Vec<u8> {
+        let text = self.data.strip_suffix(b"\r\n").unwrap_or(&self.data);
+        let mut rest = text.iter().peekable();
+        let mut data = Vec::with_capacity(text.len());
+        while let Some(octet) = rest.next() {
+            if *octet != b'\r' || rest.peek() != Some(&&b'\n') {
+                data.push(*octet);
+            }
+        }
+        data
+    }
+
     /// Empties it, and keeps its memory unless that is large.
     fn clear(&mut self) {
         const LARGE: usize = 65_536;
@@ -252,4 +266,23 @@ fn options(params: Params<'_>) -> impl Iterator<Item = String> {
         option.make_ascii_uppercase();
         option
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_as_python_gets_it() {
+        for (text, data) in [
+            (&b""[..], &b""[..]),
+            (b"\r\n", b""),
+            (b"a\r\n\r\nb\r\n", b"a\n\nb"),
+            (b"a\r\n\r\n", b"a\n"),
+            (b"a\rb\nc\r\r\nd\r", b"a\rb\nc\r\nd\r"),
+        ] {
+            let message = Message { data: text.to_vec(), ..Message::default() };
+            assert_eq!(message.python_data(), data, "{}", text.escape_ascii());
+        }
+    }
 }

@@ -295,15 +295,27 @@ fn what_the_command_line_gets() {
         (&["-s", "abc"], "Invalid size: abc"),
         (&["-s", "-1"], "Invalid size: -1"),
         (&["-n", "-n", "-s", "1", "--siz", "abc"], "Invalid size: abc"),
-        (&["-n", "-c", "debugging"], "unknown class debugging; there are DebuggingServer, Files, SMTPServer, Sink"),
+        (&["-n", "-c", "debugging"], "unknown class \"debugging\"; there are DebuggingServer, Files, SMTPServer, Sink"),
         (&["-n", "-c", "smtpd.DebuggingServer"], "class smtpd.DebuggingServer can't be imported"),
         (&["-n", "-c", "Files"], "class Files needs --dir DIR"),
         (&["-n", "-c", "Sink", "--max-line", "511"], "Invalid max-line: 511"),
-        (&["-n", "-c", "Sink", "--max-errors=-1"], "--max-errors"),
-        (&["-n", "-c", "Sink", "--exit-after", "0"], "--exit-after"),
+        (&["-n", "-c", "Sink", "--max-line", "4097"], "Invalid max-line: 4097"),
+        (&["-n", "-c", "Sink", "--max-errors", "-1"], "Invalid max-errors: -1 ("),
+        (&["-n", "-c", "Sink", "--max-errors=1.5"], "Invalid max-errors: 1.5 ("),
+        (&["-n", "-c", "Sink", "--max-errors=65536"], "Invalid max-errors: 65536 ("),
+        (&["-n", "-c", "Sink", "--exit-after", "0"], "Invalid exit-after: 0 ("),
+        (&["-n", "-c", "Sink", "--decode"], "--decode is for DebuggingServer"),
+        (&["-n", "-c", "DebuggingServer", "--decode", "--json"], "--json prints in place of --decode"),
+        (&["-n", "-c", "Sink", "--dir", "."], "--dir is for Files"),
+        (&["-n", "-c", "Sink", "--accept", "d.example", "--accept", "@e.example"], "Invalid accept: \"@e.example\""),
+        (&["-n", "-c", "Sink", "--accept", ""], "Invalid accept: \"\""),
+        (&["-n", "-c", "Files", "--dir", "/dev/null"], "/dev/null: not a directory"),
         (&["-n", "-c", "DebuggingServer", "--host", "a b"], "Invalid host: a b"),
         (&["-n", "-c", "Sink", "--profile", "3.11"], "unknown profile 3.11; there are rfc, python_3_11, python_2_7"),
-        (&["--what"], "unexpected argument '--what'"),
+        (&["--what"], "option --what not recognized"),
+        (&["-x"], "option -x not recognized"),
+        (&["-c"], "option --class requires argument"),
+        (&["--debug=1"], "option --debug must not have an argument"),
         (&["-n", "-c", "DebuggingServer", "192.0.2.1:0"], "192.0.2.1:0"),
     ];
     for (arguments, message) in failures {
@@ -588,9 +600,12 @@ fn only_mail_for_the_domains_given_is_taken() {
 fn the_port_file_holds_the_port_as_soon_as_the_server_listens() {
     let folder = Folder::new("port");
     let file = folder.0.join("port");
-    let server = Running::new(&["--port-file", file.to_str().unwrap()]);
+    let mut server = Running::new(&["--port-file", file.to_str().unwrap()]);
     assert_eq!(folder.read("port"), format!("{}\n", server.address.port()));
     assert_eq!(folder.files(), ["port"]);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ends(), Some(0));
+    assert!(folder.files().is_empty());
     let missing = folder.0.join("missing/port");
     let output =
         smtpd(&["-n", "-c", "Sink", "127.0.0.1:0", "--port-file", missing.to_str().unwrap()]).output().unwrap();

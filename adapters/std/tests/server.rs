@@ -6,13 +6,14 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::Client;
 use smtpd_std::{
-    Answer, AsyncHandler, Config, Ending, Flow, Form, Handler, Messages, Printer, Rcpt, Reply, Server, Stopper,
-    process_message,
+    Answer, AsyncHandler, Config, Ending, Flow, Form, Handler, Message, Messages, Printer, ProcessMessage, Rcpt, Reply,
+    Server, Stopper, process_message,
 };
 
 type Heard = Arc<Mutex<Vec<String>>>;
@@ -154,6 +155,21 @@ fn a_transaction_has_its_grace_and_no_more() {
         assert!(begun.elapsed() >= Duration::from_millis(200));
         server.thread.join().unwrap();
         assert_eq!(*server.heard.lock().unwrap(), ["closed Stopping"]);
+    }
+}
+
+#[test]
+fn stopping_now_waits_for_nobody() {
+    for kind in [Kind::Sync, Kind::Async] {
+        let server = start(kind, config(), GRACE);
+        let mut quit = Client::new(server.address);
+        assert_eq!(quit.say("QUIT"), "221 2.0.0 Bye");
+        let _idle = Client::new(server.address);
+        let mut busy = Client::new(server.address);
+        busy.begin();
+        let begun = Instant::now();
+        server.heard();
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
     }
 }
 
@@ -355,12 +371,14 @@ fn verdicts_of_process_message() {
             match &message.data[..] {
                 b"error\r\n" => Err("disk full".into()),
                 b"nothing\r\n" => Ok(None),
+                b"empty\r\n" => Ok(Some(String::new())),
                 text => Ok(Some(String::from_utf8_lossy(text).into_owned())),
             }
         })
     }));
     for (text, expected) in [
         ("nothing", "250 2.0.0 OK"),
+        ("empty", "250 2.0.0 OK"),
         ("error", "451 4.3.0 Error in processing"),
         ("250 2.0.0 queued as 4711", "250 2.0.0 queued as 4711"),
         ("550 no", "550 no"),
@@ -376,6 +394,57 @@ fn verdicts_of_process_message() {
         if !expected.starts_with("421") {
             assert_eq!(client.say("MAIL FROM:<a@b.example>"), "250 2.1.0 OK", "only the transaction ended");
         }
+    }
+}
+
+/// Takes mail for one domain, after a while if it is told to.
+struct Domain {
+    sender: mpsc::Sender<Message>,
+    is_slow: bool,
+    is_refused: bool,
+}
+
+impl ProcessMessage for Domain {
+    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
+        self.is_refused = rcpt.forward_path.domain() != b"d.example";
+        if self.is_slow { Answer::Later } else { self.resume(Waker::noop()) }
+    }
+    fn process_message(&mut self, message: &mut Message) -> Answer<'_> {
+        self.sender.send(message.take()).unwrap();
+        self.is_refused = false;
+        if self.is_slow { Answer::Later } else { Answer::Accept }
+    }
+    fn resume(&mut self, _: &Waker) -> Answer<'_> {
+        if self.is_refused { Answer::Reply(Reply::new(550, "Not here").enhanced(1, 2)) } else { Answer::Accept }
+    }
+}
+
+#[test]
+fn who_was_refused_is_no_recipient() {
+    for is_slow in [false, true] {
+        let (sender, mails) = mpsc::channel();
+        let server = Server::spawn("127.0.0.1:0", config(), move |_| {
+            Messages::new(Domain { sender: sender.clone(), is_slow, is_refused: false })
+        });
+        let server = server.unwrap();
+        let mut client = Client::new(server.address());
+        client.say("EHLO a");
+        client.say("MAIL FROM:<a@b.example>");
+        for (to, reply) in [
+            ("a@d.example", "250 2.1.5 OK"),
+            ("b@e.example", "550 5.1.2 Not here"),
+            ("Postmaster", "550 5.1.2 Not here"),
+        ] {
+            assert_eq!(client.say(&format!("RCPT TO:<{to}>")), reply);
+        }
+        assert_eq!(client.say("RCPT TO:<c@d.example>"), "250 2.1.5 OK");
+        client.say("DATA");
+        assert_eq!(client.say("Hi\r\n."), "250 2.0.0 OK");
+        assert_eq!(mails.recv().unwrap().rcpt_tos, ["a@d.example", "c@d.example"]);
+        drop(client);
+        server.stop();
+        // The handlers are gone, and with them their ends of the channel.
+        assert!(mails.recv().is_err());
     }
 }
 

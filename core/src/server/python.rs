@@ -24,6 +24,8 @@
 //! | 2.7: what stands behind an address is part of it | well-formed parameters behind brackets are dropped, all else gets the reply to bad syntax | it is no part of an address |
 //! | 2.7: HELO within a transaction keeps it | ends it | RFC 5321 §4.1.4 |
 //! | an exception in `process_message` drops the connection | 451 | as above |
+//! | a text that `process_message` returns is sent as it is | if it begins with a code; else 451 | no client understands another |
+//! | the command without `-s` announces no SIZE and has no limit | 33,554,432, as its documentation says | it was forgotten there |
 
 use heapless::Vec;
 

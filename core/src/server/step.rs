@@ -50,6 +50,37 @@ pub enum Progress {
 /// while step(&mut session, &mut input, &mut count, Waker::noop()) == Progress::Moved {}
 /// assert_eq!(count.0, 4);
 /// ```
+///
+/// A whole driver, without a clock ([`Session::patience`] says how long to wait, `session.end(Ending::Expired)` ends it
+/// then):
+/// ```
+/// # use core::task::Waker;
+/// # use smtpd_core::server::{step, Config, Ending, Handler, Peer, Progress, Session};
+/// # use std::io::{self, Read, Write};
+/// fn serve(stream: &mut (impl Read + Write), config: &Config, handler: &mut impl Handler) -> io::Result<()> {
+///     let mut session = Session::new(config, Peer::default());
+///     let (mut buffer, mut unread) = ([0; 512], 0..0);
+///     loop {
+///         let mut input = &buffer[unread.clone()];
+///         let progress = step(&mut session, &mut input, handler, Waker::noop());
+///         unread.start = unread.end - input.len();
+///         if progress == Progress::Moved {
+///             continue;
+///         }
+///         stream.write_all(session.output())?;
+///         session.sent(session.output().len());
+///         match progress {
+///             Progress::Closed => return Ok(()),
+///             Progress::Read => match stream.read(&mut buffer)? {
+///                 0 => session.end(Ending::Lost),
+///                 octets => unread = 0..octets,
+///             },
+///             // Its output is sent, or its handler may know more by now.
+///             _ => {}
+///         }
+///     }
+/// }
+/// ```
 pub fn step<L: Store, O: Store>(
     session: &mut Session<'_, L, O>,
     input: &mut &[u8],
