@@ -70,31 +70,32 @@ async fn talk<H: AsyncHandler>(
         link.collect(session).await?;
         // Read before the answer is lent: it borrows the handler.
         let acts_on = handler.acts_on();
+        let handler = &mut *handler;
         let answer = match session.poll(input, usize::MAX) {
             Event::Idle => match session.output().is_empty() {
                 true => return Ok(true),
                 false => continue,
             },
             Event::Text(octets) => {
-                let flow = link.ask(timers.answer, handler.text(octets)).await?;
+                let flow = link.ask(timers.answer, move || handler.text(octets)).await?;
                 session.flow(flow);
                 continue;
             }
             Event::Reset => {
-                link.ask(timers.answer, handler.reset()).await?;
+                link.ask(timers.answer, move || handler.reset()).await?;
                 continue;
             }
             Event::Closed(why) => {
-                let _ = link.ask(timers.answer, handler.closed(why)).await;
+                let _ = link.ask(timers.answer, move || handler.closed(why)).await;
                 return Ok(false);
             }
-            Event::Connected(peer) => link.ask(timers.answer, handler.connected(peer)).await,
-            Event::Hello(hello) => link.ask(timers.answer, handler.hello(hello)).await,
-            Event::Mail(mail) => link.ask(timers.answer, handler.mail(mail)).await,
-            Event::Rcpt(rcpt) => link.ask(timers.answer, handler.rcpt(rcpt)).await,
-            Event::Data => link.ask(timers.data, handler.data()).await,
-            Event::Message(recipient) => link.ask(timers.message, handler.message(recipient)).await,
-            Event::Verify(verify) => link.ask(timers.answer, handler.verify(verify)).await,
+            Event::Connected(peer) => link.ask(timers.answer, move || handler.connected(peer)).await,
+            Event::Hello(hello) => link.ask(timers.answer, move || handler.hello(hello)).await,
+            Event::Mail(mail) => link.ask(timers.answer, move || handler.mail(mail)).await,
+            Event::Rcpt(rcpt) => link.ask(timers.answer, move || handler.rcpt(rcpt)).await,
+            Event::Data => link.ask(timers.data, move || handler.data()).await,
+            Event::Message(recipient) => link.ask(timers.message, move || handler.message(recipient)).await,
+            Event::Verify(verify) => link.ask(timers.answer, move || handler.verify(verify)).await,
             // Not announced as long as this adapter knows no TLS.
             Event::StartTls => return Err(Ending::Fault),
             _ => continue,
@@ -150,8 +151,9 @@ impl Link {
     }
 
     /// Awaits the handler for `secs` at most. If it is not ready at once, what was said before is sent meanwhile.
-    async fn ask<T>(&mut self, secs: u32, question: impl Future<Output = T>) -> Result<T, Ending> {
-        let mut question = pin!(question);
+    async fn ask<T, F: Future<Output = T>>(&mut self, secs: u32, question: impl FnOnce() -> F) -> Result<T, Ending> {
+        // It may panic before it gives its future.
+        let mut question = pin!(caught(question)?);
         let mut asked = poll_fn(|cx| match caught(|| question.as_mut().poll(cx)) {
             Ok(answer) => answer.map(Ok),
             Err(why) => Poll::Ready(Err(why)),

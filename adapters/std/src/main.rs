@@ -69,6 +69,8 @@ fn run(arguments: &Arguments, log: &Log) -> Result<(), Exit> {
         .with_writer(move || lines.clone())
         .log_internal_errors(false)
         .init();
+    // Not to stderr itself, which may hold up whoever writes there.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Exit::failure(format!("smtpd: {error}")))?;
     runtime.block_on(serve(arguments, log.clone()))
