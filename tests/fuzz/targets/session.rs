@@ -11,7 +11,7 @@ use playing::{
     Manners, STORAGES, Ways, hold_answers, hold_replies_against_input, hold_transactions, line_limit, play,
     without_recipients_of_nobody,
 };
-use smtpd_core::server::Config;
+use smtpd_core::server::{Config, Dialect};
 
 // The first line says how server, handler and driver are; what follows is what the client sends.
 fuzz_target!(|octets: &[u8]| {
@@ -24,8 +24,14 @@ fuzz_target!(|octets: &[u8]| {
     let storage = usize::from(storage) % STORAGES.len();
     let has = |flag: u8| flags & 1 << flag != 0;
 
-    let mut config = Config::new("mx.example.org");
-    (config.lmtp, config.need_hello) = (has(0), has(1));
+    const HOST: &str = "mx.example.org";
+    let mut config = match flags >> 5 {
+        2 => Config::python_3_11(HOST),
+        3 => Config::python_2_7(HOST),
+        _ => Config::new(HOST),
+    };
+    // Only the RFC's dialect has LMTP.
+    (config.lmtp, config.need_hello) = (has(0) && config.dialect == Dialect::Rfc, has(1));
     let limits = &mut config.limits;
     limits.line = [0, 512, 600, 1000][usize::from(lines % 4)];
     limits.recipients = u16::from(recipients % 8);
