@@ -361,6 +361,8 @@ fn python_2_7_in_each_state() {
             ("MAIL FROM:<a@b> =", &[MAIL, MAIL, MAIL, MAIL]),
             ("MAIL FROM:a b@c", &[MAIL, MAIL, MAIL, MAIL]),
             ("MAIL FROM:a b", &[MAIL, MAIL, MAIL, MAIL]),
+            ("MAIL FROM:<a@b@c>", &[OK, OK, NESTED, NESTED]),
+            ("RCPT TO:@b", &[NEED_MAIL, NEED_MAIL, OK, OK]),
             ("RCPT TO:<>", &[NEED_MAIL, NEED_MAIL, OK, OK]),
             ("RCPT TO:<c@d> NOTIFY=NEVER", &[NEED_MAIL, NEED_MAIL, OK, OK]),
             ("RCPT <c@d>", &[NEED_MAIL, NEED_MAIL, RCPT_HELO, RCPT_HELO]),
@@ -391,6 +393,60 @@ fn python_2_7_in_each_state() {
     // Lines are as long as in every dialect.
     assert_eq!(said(&config, HELO, format!("MAIL FROM:{}@b", "a".repeat(1000))), OK);
     assert_eq!(said(&config, HELO, format!("NOOP {}", "a".repeat(1020))), "500 Error: line too long");
+}
+
+/// What is one word is an address; the others would be more than one behind the next server's brackets.
+#[test]
+fn python_2_7_addresses() {
+    let config = Config::python_2_7(HOST);
+    for (address, heard) in [
+        ("<a@b>", "a@b"),
+        ("<a@b> SIZE=1", "a@b"),
+        ("a@b@c", "a@b@c"),
+        ("<a@b@c> X SIZE=1", "a@b@c"),
+        ("< a@b >", "a@b"),
+        ("@b", "@b"),
+        ("<a@>", "a@"),
+        ("<a@.b..c.", "a@.b..c."),
+        ("\"\"", "\\\"\\\""),
+        ("<@x:a@b>", "a@b"),
+    ] {
+        let mut talk = Talk::after(&config, Notes::new(), NEW);
+        assert_eq!(
+            talk.say(format!("MAIL FROM:{address}\r\nRCPT TO:{address}\r\n")),
+            "250 Ok\r\n250 Ok\r\n",
+            "{address}"
+        );
+        assert_eq!(talk.handler.take(), format!("mail {heard}; rcpt {heard}"));
+    }
+    for address in [
+        "",
+        "<",
+        "< >",
+        ">",
+        "a@b>",
+        "a@>",
+        "a@b@c SIZE=1",
+        "a @b",
+        "<@b> =",
+        "<a@>x=",
+        "<a@b>,<c@d>",
+        "a@b,c@d",
+        "a@b;",
+        "@x:a@b",
+        "<@x,a@b>",
+        "<a@>>",
+        "<a@<b>",
+        "<a@[1.2.3.4>",
+        "<a@\"b>",
+        "<\"a@b>",
+        "<a@(b>",
+        "<a@\\b>",
+    ] {
+        assert_eq!(said(&config, NEW, format!("MAIL FROM:{address}")), "501 Syntax: MAIL FROM:<address>", "{address}");
+        let way = &["MAIL FROM:<a@b>"];
+        assert_eq!(said(&config, way, format!("RCPT TO:{address}")), RCPT_HELO, "{address}");
+    }
 }
 
 /// RSET and a message leave the greeting as it is, or that there was none.

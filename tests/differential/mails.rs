@@ -7,7 +7,7 @@ use libtest_mimic::Failed;
 use crate::Test;
 use crate::client::Client;
 use crate::long_text::lines;
-use crate::servers::{Ours, Python, SIZE};
+use crate::servers::{Python, SIZE};
 
 struct Mail {
     name: &'static str,
@@ -54,8 +54,9 @@ pub(crate) fn trials() -> Vec<Test> {
 }
 
 fn compare(python: &Python, mails: &[Mail]) -> Result<(), Failed> {
-    let (theirs, ours) = (python.start(SIZE)?, Ours::start(SIZE)?);
-    let (their_replies, our_replies) = (send(theirs.port, mails)?, send(ours.port, mails)?);
+    let (theirs, ours) = python.both(SIZE)?;
+    let hello = python.version.hello;
+    let (their_replies, our_replies) = (send(theirs.port, hello, mails)?, send(ours.port, hello, mails)?);
     if our_replies != their_replies {
         return Err(format!("ours:\n{our_replies}theirs:\n{their_replies}").into());
     }
@@ -82,10 +83,10 @@ fn is_end(octet: &u8) -> bool {
 }
 
 /// Sends the mails in one session, as smtplib does; all replies.
-fn send(port: u16, mails: &[Mail]) -> Result<String, Failed> {
+fn send(port: u16, hello: &str, mails: &[Mail]) -> Result<String, Failed> {
     let mut client = Client::new(port)?;
     let mut replies = client.hear()?.ok_or("no greeting")?;
-    let mut commands = vec![b"EHLO client.example".to_vec()];
+    let mut commands = vec![hello.as_bytes().to_vec()];
     for mail in mails {
         commands.push(format!("MAIL FROM:<a@b.example>{}", mail.parameters).into_bytes());
         commands.extend((1..=mail.recipients).map(|number| format!("RCPT TO:<{number}@d.example>").into_bytes()));

@@ -1,6 +1,7 @@
-//! Python 3.11's own smtpd and ours: the same commands and the same mails, and what both say and print to them.
+//! The own smtpd of each version of Python and ours: the same commands and the same mails, and what both say and print
+//! to them.
 //!
-//! Ignored where there is no Python 3.11.
+//! Ignored for a version where there is none.
 
 mod client;
 mod defects;
@@ -10,27 +11,31 @@ mod long_text;
 mod mails;
 mod replies;
 mod servers;
+mod versions;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use servers::Python;
+use versions::VERSIONS;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    // Where trials are only listed nothing is asked.
-    let python = if arguments.list { None } else { Python::find() };
-    let mut trials = replies::trials();
-    trials.extend(mails::trials());
-    let trials = trials.into_iter().map(|(name, test)| {
-        let python = python.clone();
-        Trial::ignorable_test(name, move || match &python {
-            Some(python) => test(python).map(|()| Completion::Completed),
-            None => Ok(Completion::ignored_with("there is no Python 3.11 with its module smtpd")),
-        })
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let mut trials = Vec::new();
+    for version in VERSIONS {
+        // Where trials are only listed nothing is asked.
+        let python = if arguments.list { None } else { Python::find(version) };
+        for (name, test) in replies::trials(version).into_iter().chain(mails::trials()) {
+            let python = python.clone();
+            let name = format!("{}::{name}", version.number);
+            trials.push(Trial::ignorable_test(name, move || match &python {
+                Some(python) => test(python).map(|()| Completion::Completed),
+                None => Ok(Completion::ignored_with("there is no such Python with its module smtpd")),
+            }));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// A test and its name.

@@ -5,22 +5,13 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::Failed;
 
 use crate::client::Client;
-use crate::defects::{CLOSED, DEFECTS, Defect, Lines};
-use crate::servers::{Ours, Python, SIZE};
+use crate::defects::{CLOSED, Defect, Lines};
+use crate::servers::{Python, SIZE};
+use crate::versions::Version;
 use crate::{Test, lines};
 
-/// The states, and the way to each.
-const STATES: [(&str, &[&str]); 6] = [
-    ("new", &[]),
-    ("after_helo", &["HELO c"]),
-    ("after_ehlo", &["EHLO c"]),
-    ("after_mail", &["EHLO c", "MAIL FROM:<m@m>"]),
-    ("after_rcpt", &["EHLO c", "MAIL FROM:<m@m>", "RCPT TO:<r@r>"]),
-    ("after_rcpt_without_ehlo", &["HELO c", "MAIL FROM:<m@m>", "RCPT TO:<r@r>"]),
-];
-
 /// What is said behind each line: its replies show in which state the line left the session.
-const PROBES: &[&str] = &["RCPT TO:<p@p>", "MAIL FROM:<p@p>", "EHLO p"];
+const PROBES: &[&str] = &["RCPT TO:<p@p>", "MAIL FROM:<p@p>", "HELO p"];
 
 /// A line in a state, and what both said.
 struct Outcome {
@@ -30,22 +21,26 @@ struct Outcome {
     ours: Vec<u8>,
 }
 
-pub(crate) fn trials() -> Vec<Test> {
+pub(crate) fn trials(version: &'static Version) -> Vec<Test> {
     let all = Arc::new(OnceLock::new());
     let mut trials: Vec<Test> = Vec::new();
-    for (state, (name, _)) in STATES.iter().enumerate() {
+    for (state, (name, _)) in version.states.iter().enumerate() {
         let all = Arc::clone(&all);
-        trials.push((format!("replies::{name}"), Arc::new(move |python| equal(outcomes(&all, python)?, state))));
+        trials.push((
+            format!("replies::{name}"),
+            Arc::new(move |python| equal(version.defects, outcomes(&all, python)?, state)),
+        ));
     }
     trials.push(("replies::greeting".into(), Arc::new(greeting)));
-    let defects = Arc::clone(&all);
     trials.push((
         "replies::each_defect_is_still_there".into(),
-        Arc::new(move |python| outlived(outcomes(&defects, python)?)),
+        Arc::new(move |python| outlived(version.defects, outcomes(&all, python)?)),
     ));
-    trials.push(("defects::a_size_is_counted_in_another_way".into(), Arc::new(sizes)));
     trials.push(("defects::a_dot_alone_is_no_end".into(), Arc::new(a_dot_alone)));
-    trials.push(("defects::after_552_commands_are_text".into(), Arc::new(after_552)));
+    if version.has_limits {
+        trials.push(("defects::a_size_is_counted_in_another_way".into(), Arc::new(sizes)));
+        trials.push(("defects::after_552_commands_are_text".into(), Arc::new(after_552)));
+    }
     trials
 }
 
@@ -56,9 +51,9 @@ fn outcomes<'o>(all: &'o OnceLock<Result<Vec<Outcome>, String>>, python: &Python
 }
 
 fn ask(python: &Python) -> Result<Vec<Outcome>, Failed> {
-    let (theirs, ours) = (python.start(SIZE)?, Ours::start(SIZE)?);
+    let (theirs, ours) = python.both(SIZE)?;
     let mut outcomes = Vec::new();
-    for (state, (_, way)) in STATES.iter().enumerate() {
+    for (state, (_, way)) in python.version.states.iter().enumerate() {
         for line in lines::all() {
             let theirs = said(theirs.port, way, &line)?;
             let ours = said(ours.port, way, &line)?;
@@ -89,11 +84,11 @@ fn said(port: u16, way: &[&str], line: &[u8]) -> Result<Vec<u8>, Failed> {
     Ok(said)
 }
 
-fn equal(outcomes: &[Outcome], state: usize) -> Result<(), Failed> {
+fn equal(defects: &[Defect], outcomes: &[Outcome], state: usize) -> Result<(), Failed> {
     let mut report = String::new();
     for Outcome { line, theirs, ours, .. } in outcomes.iter().filter(|outcome| outcome.state == state) {
         let is_known = |defect: &Defect| defect.lines.have(line) && (defect.differs)(theirs, ours);
-        if theirs != ours && !DEFECTS.iter().any(is_known) {
+        if theirs != ours && !defects.iter().any(is_known) {
             let [line, theirs, ours] = [line, theirs, ours].map(|octets| octets.escape_ascii().to_string());
             report.push_str(&format!("{line}\n    theirs: {theirs}\n    ours:   {ours}\n"));
         }
@@ -101,14 +96,14 @@ fn equal(outcomes: &[Outcome], state: usize) -> Result<(), Failed> {
     if report.is_empty() { Ok(()) } else { Err(report.into()) }
 }
 
-fn outlived(outcomes: &[Outcome]) -> Result<(), Failed> {
+fn outlived(defects: &[Defect], outcomes: &[Outcome]) -> Result<(), Failed> {
     let shows = |defect: &Defect, lines: &Lines| {
         outcomes.iter().any(|Outcome { line, theirs, ours, .. }| {
             theirs != ours && lines.have(line) && (defect.differs)(theirs, ours)
         })
     };
     let mut gone = Vec::new();
-    for defect in DEFECTS {
+    for defect in defects {
         // Each address that is listed has to show it.
         gone.extend(defect.lines.parts().iter().filter(|part| !shows(defect, part)).map(|part| match part {
             Lines::Addresses(of) | Lines::Parameters(of) => format!("{} ({})", defect.reason, of.concat()),
@@ -119,7 +114,7 @@ fn outlived(outcomes: &[Outcome]) -> Result<(), Failed> {
 }
 
 fn greeting(python: &Python) -> Result<(), Failed> {
-    let (theirs, ours) = (python.start(SIZE)?, Ours::start(SIZE)?);
+    let (theirs, ours) = python.both(SIZE)?;
     let (theirs, ours) = (Client::new(theirs.port)?.hear()?, Client::new(ours.port)?.hear()?);
     if theirs == ours { Ok(()) } else { Err(format!("theirs: {theirs:?}, ours: {ours:?}").into()) }
 }
@@ -127,7 +122,7 @@ fn greeting(python: &Python) -> Result<(), Failed> {
 /// Python counts the dots of transparency, and not the last CRLF.
 fn sizes(python: &Python) -> Result<(), Failed> {
     const LIMIT: u32 = 16;
-    let (theirs, ours) = (python.start(LIMIT)?, Ours::start(LIMIT)?);
+    let (theirs, ours) = python.both(LIMIT)?;
     let too_big = &b"552 Error: Too much mail data\r\n"[..];
     let ok = &b"250 OK\r\n"[..];
     for (port, text, expected) in [
@@ -151,7 +146,7 @@ fn sizes(python: &Python) -> Result<(), Failed> {
 
 /// A lone dot behind 354 is text to Python.
 fn a_dot_alone(python: &Python) -> Result<(), Failed> {
-    let (theirs, ours) = (python.start(SIZE)?, Ours::start(SIZE)?);
+    let (theirs, ours) = python.both(SIZE)?;
     let mut client = Client::new(theirs.port)?;
     client.hear()?;
     client.go(&["HELO c", "MAIL FROM:a", "RCPT TO:b", "DATA"])?;
@@ -165,7 +160,7 @@ fn a_dot_alone(python: &Python) -> Result<(), Failed> {
 
 /// Both refuse the text; Python takes the next command for more of it.
 fn after_552(python: &Python) -> Result<(), Failed> {
-    let (theirs, ours) = (python.start(10)?, Ours::start(10)?);
+    let (theirs, ours) = python.both(10)?;
     for (port, is_python) in [(theirs.port, true), (ours.port, false)] {
         let mut client = Client::new(port)?;
         client.hear()?;

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use libtest_mimic::Failed;
-use smtpd_std::{Config, Form, Messages, Printer, Server, Stopper};
+use smtpd_std::{Messages, Printer, Server, Stopper};
 use tokio::runtime::Runtime;
+
+use crate::versions::Version;
 
 pub(crate) const HOST: &str = "mx.example.org";
 /// Python's documented limit.
@@ -16,37 +18,59 @@ pub(crate) const SIZE: u32 = 33_554_432;
 
 /// A Python that has the module.
 #[derive(Clone)]
-pub(crate) struct Python(PathBuf);
+pub(crate) struct Python {
+    program: PathBuf,
+    pub(crate) version: &'static Version,
+}
 
 impl Python {
-    pub(crate) fn find() -> Option<Self> {
+    pub(crate) fn find(version: &'static Version) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         // Debian's own first: another may stand before it on the path.
         let folders = [PathBuf::from("/usr/bin")].into_iter().chain(std::env::split_paths(&path));
-        let is_right = |program: &PathBuf| {
-            let test = "import sys, smtpd; sys.exit(sys.version_info[:2] != (3, 11))";
-            let mut command = Command::new(program);
-            command.args(["-W", "ignore", "-c", test]).stdout(Stdio::null()).stderr(Stdio::null());
-            program.is_file() && command.status().is_ok_and(|status| status.success())
-        };
-        folders.flat_map(|folder| ["python3", "python3.11"].map(|name| folder.join(name))).find(is_right).map(Self)
+        let programs = folders.flat_map(|folder| version.programs.map(|name| folder.join(name)));
+        programs.map(|program| Self { program, version }).find(Self::is_right)
     }
 
-    /// DebuggingServer with a limit of `size`. The name is given, since what Python finds depends on the machine; the
-    /// system chooses the port, which comes before all else on stdout. It writes each line of a reply by itself, which
-    /// the kernel would delay.
-    pub(crate) fn start(&self, size: u32) -> Result<Theirs, Failed> {
+    fn is_right(&self) -> bool {
+        let test = "import sys, smtpd; sys.exit('%d.%d' % sys.version_info[:2] != sys.argv[1])";
+        let mut command = self.run(test);
+        command.arg(self.version.number).stdout(Stdio::null()).stderr(Stdio::null());
+        self.program.is_file() && command.status().is_ok_and(|status| status.success())
+    }
+
+    fn run(&self, script: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        // pyenv's programs of that name start what this says.
+        command.env("PYENV_VERSION", self.version.number).args(["-u", "-W", "ignore", "-c", script]);
+        command
+    }
+
+    /// Its server and ours, both with a limit of `size`.
+    pub(crate) fn both(&self, size: u32) -> Result<(Theirs, Ours), Failed> {
+        Ok((self.start(size)?, Ours::start(self.version, size)?))
+    }
+
+    /// DebuggingServer with a limit of `size`, if it knows limits. The name is given, since what Python finds depends on
+    /// the machine; the system chooses the port, which comes before all else on stdout. Python 3 writes each line of a
+    /// reply by itself, which the kernel would delay.
+    fn start(&self, size: u32) -> Result<Theirs, Failed> {
         let script = "import asyncore, smtpd, socket, sys\n\
             class Server(smtpd.DebuggingServer):\n\
             \x20   def handle_accepted(self, conn, addr):\n\
             \x20       conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)\n\
-            \x20       super().handle_accepted(conn, addr)\n\
+            \x20       smtpd.DebuggingServer.handle_accepted(self, conn, addr)\n\
             socket.getfqdn = lambda: sys.argv[1]\n\
-            server = Server(('127.0.0.1', 0), None, data_size_limit=int(sys.argv[2]))\n\
+            limits = [int(size) for size in sys.argv[2:]]\n\
+            server = Server(('127.0.0.1', 0), None, *limits)\n\
             print(server.socket.getsockname()[1])\n\
             asyncore.loop()\n";
-        let mut child = Command::new(&self.0)
-            .args(["-u", "-W", "ignore", "-c", script, HOST, &size.to_string()])
+        let mut command = self.run(script);
+        command.arg(HOST);
+        if self.version.has_limits {
+            command.arg(size.to_string());
+        }
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // It says there why it drops a connection.
@@ -109,16 +133,16 @@ impl Write for Printed {
 }
 
 impl Ours {
-    /// What `smtpd -n -c DebuggingServer -s SIZE --profile python_3_11 --max-errors 0` runs.
-    pub(crate) fn start(size: u32) -> Result<Self, Failed> {
-        let mut config = Config::python_3_11(HOST);
+    /// What `smtpd -n -c DebuggingServer -s SIZE --profile NAME --max-errors 0` runs, with the printing of the version.
+    fn start(version: &Version, size: u32) -> Result<Self, Failed> {
+        let mut config = (version.config)(HOST);
         config.limits.size = size;
         config.limits.errors = 0;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let server = runtime.block_on(Server::bind("127.0.0.1:0", config))?;
         let port = server.local_addrs()?.first().ok_or("no address")?.port();
         let (stopper, printed) = (server.stopper(), Printed::default());
-        let printer = Printer::new(printed.clone(), Form::Bytes, |_| {})?;
+        let printer = Printer::new(printed.clone(), version.form, |_| {})?;
         runtime.spawn(server.run(move |_| Messages::new(printer.clone())));
         Ok(Self { _runtime: runtime, stopper, printed, port })
     }

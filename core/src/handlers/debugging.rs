@@ -286,54 +286,62 @@ mod tests {
         inner.expect("frame lines").to_vec()
     }
 
-    // The expectations are what CPython 3.11 printed for the same octets on the wire.
+    // The expectations are what CPython 3.11, and 2.7 for its form, printed for the same octets on the wire.
 
     #[test]
     fn texts() {
-        let rows: &[(&[u8], &[u8], &[u8])] = &[
-            (b"", b"", b""),
-            (b"\r\n", b"", b""),
-            (b"\r\n\r\n", b"b'X-Peer: ::1'\nb''\n", b"X-Peer: ::1\n\n"),
+        // The text; as bytes, plain, by Python 2.7.
+        type Row = (&'static [u8], &'static [u8], &'static [u8], &'static [u8]);
+        let rows: &[Row] = &[
+            (b"", b"", b"", b"X-Peer: ::1\n\n"),
+            (b"\r\n", b"", b"", b"X-Peer: ::1\n\n"),
+            (b"\r\n\r\n", b"b'X-Peer: ::1'\nb''\n", b"X-Peer: ::1\n\n", b"X-Peer: ::1\n\n\n"),
             (
                 b"Subject: hi\r\n\r\nbody\r\n\r\nmore\r\n",
                 b"b'Subject: hi'\nb'X-Peer: ::1'\nb''\nb'body'\nb''\nb'more'\n",
                 b"Subject: hi\nX-Peer: ::1\n\nbody\n\nmore\n",
+                b"Subject: hi\nX-Peer: ::1\n\nbody\n\nmore\n",
             ),
-            (b"no body\r\n", b"b'no body'\n", b"no body\n"),
-            (b"a\r\n\r\n", b"b'a'\n", b"a\n"),
-            (b"\r\na\r\n", b"b'X-Peer: ::1'\nb''\nb'a'\n", b"X-Peer: ::1\n\na\n"),
+            (b"no body\r\n", b"b'no body'\n", b"no body\n", b"no body\n"),
+            (b"a\r\n\r\n", b"b'a'\n", b"a\n", b"a\nX-Peer: ::1\n\n"),
+            (b"\r\na\r\n", b"b'X-Peer: ::1'\nb''\nb'a'\n", b"X-Peer: ::1\n\na\n", b"X-Peer: ::1\n\na\n"),
             (
                 b"a\rb\nc\r\r\nd\r\r\r\ne\r\n",
                 b"b'a'\nb'b'\nb'c'\nb'd'\nb'X-Peer: ::1'\nb''\nb'e'\n",
                 b"a\nb\nc\nd\nX-Peer: ::1\n\ne\n",
+                b"a\rb\nc\r\nd\r\r\ne\n",
             ),
-            (b"\n\r\n", b"b'X-Peer: ::1'\nb''\n", b"X-Peer: ::1\n\n"),
-            (b"a\n\rb\r\n", b"b'a'\nb'X-Peer: ::1'\nb''\nb'b'\n", b"a\nX-Peer: ::1\n\nb\n"),
-            (b"it's\r\n", b"b\"it's\"\n", b"it's\n"),
-            (b"say \"it's\"\r\n", b"b'say \"it\\'s\"'\n", b"say \"it's\"\n"),
-            (b"\"\r\n", b"b'\"'\n", b"\"\n"),
+            (b"\n\r\n", b"b'X-Peer: ::1'\nb''\n", b"X-Peer: ::1\n\n", b"X-Peer: ::1\n\n\n"),
+            (b"a\n\rb\r\n", b"b'a'\nb'X-Peer: ::1'\nb''\nb'b'\n", b"a\nX-Peer: ::1\n\nb\n", b"a\n\rb\n"),
+            (b"it's\r\n", b"b\"it's\"\n", b"it's\n", b"it's\n"),
+            (b"say \"it's\"\r\n", b"b'say \"it\\'s\"'\n", b"say \"it's\"\n", b"say \"it's\"\n"),
+            (b"\"\r\n", b"b'\"'\n", b"\"\n", b"\"\n"),
             (
                 b"\\'\t\x00\x1f ~\x7f\xc3\xa9\xff\r\n",
                 b"b\"\\\\'\\t\\x00\\x1f ~\\x7f\\xc3\\xa9\\xff\"\n",
+                b"\\'\t\x00\x1f ~\x7f\xc3\xa9\xff\n",
                 b"\\'\t\x00\x1f ~\x7f\xc3\xa9\xff\n",
             ),
             (
                 b"a\x0bb\x0cc\x1cd\x1de\x1ef\x1fg\r\n",
                 b"b'a\\x0bb\\x0cc\\x1cd\\x1de\\x1ef\\x1fg'\n",
                 b"a\nb\nc\nd\ne\nf\x1fg\n",
+                b"a\x0bb\x0cc\x1cd\x1de\x1ef\x1fg\n",
             ),
             (
                 b"a\xc2\x85b\xe2\x80\xa8c\xe2\x80\xa9d\xc2\x84e\xe2\x80\xa7f\r\n",
                 b"b'a\\xc2\\x85b\\xe2\\x80\\xa8c\\xe2\\x80\\xa9d\\xc2\\x84e\\xe2\\x80\\xa7f'\n",
                 b"a\nb\nc\nd\xc2\x84e\xe2\x80\xa7f\n",
+                b"a\xc2\x85b\xe2\x80\xa8c\xe2\x80\xa9d\xc2\x84e\xe2\x80\xa7f\n",
             ),
-            (b".\r\n..\r\n", b"b'.'\nb'..'\n", b".\n..\n"),
+            (b".\r\n..\r\n", b"b'.'\nb'..'\n", b".\n..\n", b".\n..\n"),
         ];
-        for (data, bytes, plain) in rows {
+        for (data, bytes, plain, python_2_7) in rows {
             let message =
                 Printed { peer: Some(IpAddr::V6(Ipv6Addr::LOCALHOST)), mail_options: b"", rcpt_options: b"", data };
             assert_eq!(printed(&message, Form::Bytes), *bytes, "{data:?}");
             assert_eq!(printed(&message, Form::Plain), *plain, "{data:?}");
+            assert_eq!(printed(&message, Form::Python2_7), *python_2_7, "{data:?}");
         }
     }
 
@@ -356,6 +364,7 @@ mod tests {
             let message = Printed { peer: None, mail_options, rcpt_options, data: b"a\r\n" };
             assert_eq!(printed(&message, Form::Bytes), *bytes, "{mail_options:?} {rcpt_options:?}");
             assert_eq!(printed(&message, Form::Plain), b"a\n");
+            assert_eq!(printed(&message, Form::Python2_7), b"a\n");
         }
     }
 
@@ -364,6 +373,7 @@ mod tests {
         let message = Printed { peer: None, mail_options: b"", rcpt_options: b"", data: b"a\r\n\r\nb\r\n" };
         assert_eq!(printed(&message, Form::Bytes), b"b'a'\nb''\nb'b'\n");
         assert_eq!(printed(&message, Form::Plain), b"a\n\nb\n");
+        assert_eq!(printed(&message, Form::Python2_7), b"a\n\nb\n");
     }
 
     #[test]
@@ -371,6 +381,7 @@ mod tests {
         // BDAT may bring such a text (RFC 3030); Python knows no BDAT.
         let message = Printed { peer: None, mail_options: b"", rcpt_options: b"", data: b"a\r\nb" };
         assert_eq!(printed(&message, Form::Bytes), b"b'a'\nb'b'\n");
+        assert_eq!(printed(&message, Form::Python2_7), b"a\nb\n");
     }
 
     #[test]

@@ -10,11 +10,11 @@
 //! | a dot alone on the first line behind 354 is text | it is the end of the text | a client that sends an empty message would wait for ever (RFC 5321 §4.1.1.4) |
 //! | a size is that of the text as it was sent, without its last CRLF | that of [`Limits::size`](super::Limits::size) | RFC 1870 §5 does not count the dots of transparency |
 //! | octets that are not UTF-8, or beyond ASCII in an unknown command, drop the connection | in an argument `500 Error: bad syntax`, in an unknown command `?` | one octet must not end a session without a word |
-//! | control octets (tab, CR and LF among them) and octets beyond ASCII in arguments are accepted | `500 Error: bad syntax`; around the argument white space is dropped | a bare LF becomes a second command in whatever passes the argument on; there is no SMTPUTF8 here |
+//! | control octets (tab, CR and LF among them) and octets beyond ASCII in arguments are accepted | `500 Error: bad syntax`; around the argument white space is dropped, for 2.7 too that of 3.11 (1C to 1F are some) | a bare LF becomes a second command in whatever passes the argument on; there is no SMTPUTF8 here |
 //! | unknown commands are quoted in the reply as they came | what is not printable ASCII as `?` | a reply is ASCII (RFC 5321 §4.2), and terminals act on control octets |
 //! | a reply that quotes may have up to 550 octets | at most 512 | RFC 5321 §4.5.3.1.5 |
-//! | an address on which its parser fails (`a@`, `@b`, `a@b@c`, `<`) drops the connection | the reply to bad syntax, for VRFY 502 | as above |
-//! | comments, words with spaces between them, an open quote and backslashes are accepted in addresses | the reply to bad syntax, or the words behind the first are judged as parameters | whoever passes such an address on would write more than one argument |
+//! | 3.11: an address on which its parser fails (`a@`, `@b`, `a@b@c`, `<`) drops the connection | the reply to bad syntax, for VRFY 502 | as above |
+//! | comments, words with spaces between them, an open quote and backslashes are accepted in addresses; in 2.7 also `,` `;` `:` `<` `>` and an open bracket | the reply to bad syntax, or the words behind the first are judged as parameters | whoever passes such an address on would write more than one argument, or more than one address |
 //! | `SIZE` without a number drops the connection | the reply to bad syntax | as above |
 //! | of a parameter that is given twice the last counts | the reply to bad syntax | the two sides would not agree on which |
 //! | `HOST:` and other first lines of a browser are unknown commands | 421 after the first of them | a web page could make a browser deliver mail |
@@ -37,7 +37,7 @@ use super::{Config, Extensions, Order, Texts};
 use crate::store::Store;
 use crate::wire::{
     ForwardPath, MAX_REPLY, Mailbox, Param, Params, ParamsIter, Reply, ReversePath, Verb, are_printable, cut, keyed,
-    loose_path, number, put, put_printable, same, verb,
+    loose_path, looser_path, number, put, put_printable, same, verb,
 };
 
 /// How commands are read, in which order they are checked, and which replies stand for what is wrong with them.
@@ -330,7 +330,11 @@ fn address<'s, const N: usize>(
     config: &Config<'_>,
 ) -> Option<(Mailbox<'s>, &'s [u8])> {
     let path = keyed(argument, key)?.trim_ascii_start();
-    let (mailbox, rest) = loose_path(path)?;
+    let read = match config.dialect {
+        Dialect::Python2_7 => loose_path(path).or_else(|| looser_path(path)),
+        _ => loose_path(path),
+    };
+    let (mailbox, rest) = read?;
     match config.dialect {
         // It knows of none; without brackets nobody can tell them from the address.
         Dialect::Python2_7 if rest.is_empty() || path.starts_with(b"<") => {

@@ -1,4 +1,5 @@
-//! Paths as Python's smtpd takes them: brackets, a domain and the grammar of dots are not asked for.
+//! Paths as Python's smtpd takes them: brackets, a domain and the grammar of dots are not asked for, by 2.7 not even an
+//! order of local part and domain.
 //!
 //! Whatever is taken here is one word without `<`, `>` and spaces outside of quotes, so that it can be written into a
 //! command again without becoming more than one argument there.
@@ -25,6 +26,21 @@ pub(crate) fn loose_path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
     let (mailbox, rest) = mailbox(inner)?;
     let rest = behind(rest)?;
     Some((mailbox, behind(rest.strip_prefix(b">").unwrap_or(rest))?))
+}
+
+/// The same of what Python 2.7 takes too, which only takes brackets off: words, dots and `@` in any order.
+pub(crate) fn looser_path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
+    let inner = octets.strip_prefix(b"<");
+    let path = inner.unwrap_or(octets);
+    let at = local_part(path).unwrap_or(0);
+    let mut end = at;
+    while let Some(domain) = path.get(end..)?.strip_prefix(b"@") {
+        end = end.checked_add(1)?.checked_add(local_part(domain).unwrap_or(0))?;
+    }
+    let (word, rest) = path.split_at_checked(end).filter(|(word, _)| !word.is_empty())?;
+    let rest = inner.and_then(|_| rest.strip_prefix(b">")).unwrap_or(rest);
+    // Of several `@` the first ends the local part: what goes by the domain must not take the last one for all of it.
+    Some((Mailbox::new(word, at), behind(rest)?))
 }
 
 /// Without its spaces in front. What goes on with `@` was no whole address.
@@ -76,10 +92,15 @@ fn domain(octets: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
+    /// Mailbox, length of its local part, what is left.
+    type Expected<'l> = Option<(&'l [u8], usize, &'l [u8])>;
+
+    fn shown<'l>((mailbox, rest): (Mailbox<'l>, &'l [u8])) -> (&'l [u8], usize, &'l [u8]) {
+        (mailbox.as_octets(), mailbox.local_part().len(), rest)
+    }
+
     #[test]
     fn paths() {
-        // The line's end; mailbox, length of its local part, what is left.
-        type Expected<'l> = Option<(&'l [u8], usize, &'l [u8])>;
         let rows: [(&[u8], Expected<'_>); 50] = [
             (b"<a@b>", Some((b"a@b", 1, b""))),
             (b"<a@b> SIZE=1", Some((b"a@b", 1, b"SIZE=1"))),
@@ -133,9 +154,42 @@ mod tests {
             (b"(c)a@b", None),
         ];
         for (octets, expected) in rows {
-            let read = loose_path(octets);
-            let read = read.map(|(mailbox, rest)| (mailbox.as_octets(), mailbox.local_part().len(), rest));
-            assert_eq!(read, expected, "{}", octets.escape_ascii());
+            assert_eq!(loose_path(octets).map(shown), expected, "{}", octets.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn looser_paths() {
+        let rows: [(&[u8], Expected<'_>); 26] = [
+            (b"<a@b>", Some((b"a@b", 1, b""))),
+            (b"a@b", Some((b"a@b", 1, b""))),
+            (b"<a@>", Some((b"a@", 1, b""))),
+            (b"a@", Some((b"a@", 1, b""))),
+            (b"<@b> SIZE=1", Some((b"@b", 0, b"SIZE=1"))),
+            (b"@", Some((b"@", 0, b""))),
+            (b"<a@b@c>", Some((b"a@b@c", 1, b""))),
+            (b"a@b@c X", Some((b"a@b@c", 1, b"X"))),
+            (b"a@@b", Some((b"a@@b", 1, b""))),
+            (b"a@.b..c.", Some((b"a@.b..c.", 1, b""))),
+            (b"\"\"", Some((b"\"\"", 2, b""))),
+            (b"\"> @\"@\"b c\"", Some((b"\"> @\"@\"b c\"", 5, b""))),
+            (b"<a@", Some((b"a@", 1, b""))),
+            (b"a@>", Some((b"a@", 1, b">"))),
+            (b"<@x,@y:a@b>", Some((b"@x", 0, b",@y:a@b>"))),
+            (b"a@[1.2.3.4", Some((b"a@", 1, b"[1.2.3.4"))),
+            (b"a@\"b", Some((b"a@", 1, b"\"b"))),
+            (b"a@(c)", Some((b"a@", 1, b"(c)"))),
+            (b"a@\\b", Some((b"a@", 1, b"\\b"))),
+            (b"a@;", Some((b"a@", 1, b";"))),
+            (b"<a@b>@c", None),
+            (b"a @b", None),
+            (b"<>", None),
+            (b"< a@>", None),
+            (b"\"a@b", None),
+            (b"", None),
+        ];
+        for (octets, expected) in rows {
+            assert_eq!(looser_path(octets).map(shown), expected, "{}", octets.escape_ascii());
         }
     }
 }

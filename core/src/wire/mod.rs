@@ -15,7 +15,7 @@ pub(crate) use command::verb;
 pub use command::{Unfit, Verb, split};
 pub(crate) use command::{keyed, split_printable};
 #[cfg(feature = "python")]
-pub(crate) use loose::loose_path;
+pub(crate) use loose::{loose_path, looser_path};
 #[cfg(feature = "python")]
 pub(crate) use octets::are_printable;
 pub(crate) use octets::{IS_HOST, printable_prefix};
