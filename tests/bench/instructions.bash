@@ -12,8 +12,8 @@ goal_of() {
 }
 gate_of() {
     case $1 in
-        session) echo 4930 ;;
-        dots) echo 87.5 ;;
+        session) echo 4800 ;;
+        dots) echo 84 ;;
         *) goal_of "$1" ;;
     esac
 }

@@ -199,7 +199,7 @@ impl Order {
     }
 
     /// The end comes, unless it came before.
-    #[inline(never)]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn close(&mut self, why: Ending) {
         if !matches!(self.state, State::Closing(_) | State::Closed) {
             self.state = State::Closing(why);

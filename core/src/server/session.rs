@@ -525,6 +525,7 @@ fn stock<'c>(question: Question, texts: &'c Texts<'c>) -> &'c Reply<'c> {
 }
 
 /// Whether a code has its place as the answer to a question.
+#[cfg_attr(not(target_os = "none"), inline(never))]
 fn fits(question: Question, code: u16) -> bool {
     match code {
         400..=599 => true,

@@ -72,6 +72,8 @@ pub enum Unfit {
 ///
 /// # Errors
 /// [`Unfit`] when the line holds octets that no command may hold.
+// Apart: on a host most lines are known to be printable.
+#[cfg_attr(not(target_os = "none"), inline(never))]
 pub fn split(line: &[u8]) -> Result<(Option<Verb>, &[u8]), Unfit> {
     let line = without_space_behind(line);
     screen(line)?;

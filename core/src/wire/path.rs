@@ -161,30 +161,41 @@ pub fn is_address_literal(octets: &[u8]) -> bool {
 /// boards send: the name is information only, and refusing it would lose their mail.
 #[must_use]
 pub fn is_hello_name(octets: &[u8]) -> bool {
-    if IS_HOST && is_plain_domain(octets) {
-        return true;
-    }
+    IS_HOST && is_plain_domain(octets) || is_any_hello_name(octets)
+}
+
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn is_any_hello_name(octets: &[u8]) -> bool {
     let name = octets.strip_suffix(b".").unwrap_or(octets);
     domain(name, true) == Some(name.len()) || is_address_literal(octets)
 }
 
 /// A mailbox in angle brackets, and what stands behind them.
+#[cfg_attr(not(target_os = "none"), inline(always))]
 fn path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
+    if IS_HOST && let Some(mailbox) = plain_path(octets) {
+        return Some((mailbox, b""));
+    }
+    any_path(octets)
+}
+
+/// What is the rule, and can be told quickly: nothing behind the brackets, atoms with dots between them, a plain domain.
+#[inline(always)]
+fn plain_path(octets: &[u8]) -> Option<Mailbox<'_>> {
+    let [b'<', inner @ .., b'>'] = octets else { return None };
+    let at = dot_string(inner).filter(|len| *len <= MAX_LOCAL_PART)?;
+    let domain = inner.get(at..)?.strip_prefix(b"@")?;
+    is_plain_domain(domain).then_some(Mailbox { octets: inner, at })
+}
+
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn any_path(octets: &[u8]) -> Option<(Mailbox<'_>, &[u8])> {
     let mut inner = octets.strip_prefix(b"<")?;
     if inner.starts_with(b"@") {
         inner = behind_route(inner)?;
     }
     let at = local_part(inner).filter(|len| *len <= MAX_LOCAL_PART)?;
     let behind = inner.get(at..)?.strip_prefix(b"@")?;
-    // The rule.
-    if IS_HOST
-        && octets.len() <= MAX_PATH
-        && let [name @ .., b'>'] = behind
-        && is_plain_domain(name)
-        && let [octets @ .., _] = inner
-    {
-        return Some((Mailbox { octets, at }, b""));
-    }
     // A tagged literal may hold a `>`: its end is its bracket.
     let end = match behind {
         [b'[', ..] => super::cut(behind, b']').0.len().wrapping_add(1),
@@ -218,6 +229,11 @@ fn local_part(octets: &[u8]) -> Option<usize> {
     if let [b'"', quoted @ ..] = octets {
         return Some(octets.len().wrapping_sub(behind_quoted(quoted)?.len()));
     }
+    dot_string(octets)
+}
+
+/// The length of the atoms at the beginning, with single dots between them.
+fn dot_string(octets: &[u8]) -> Option<usize> {
     let mut rest = octets;
     loop {
         let atom = rest;
