@@ -504,8 +504,8 @@ mod tests {
                     fill.iter().copied().cycle().skip(length % fill.len()).take(length).collect();
                 let clean = text.clone();
                 text.extend_from_slice(b"z\r\n.");
-                for behind in [0, 1, 2, 3, BLOCK] {
-                    let text = [text.as_slice(), &b"a".repeat(behind)].concat();
+                for behind in [&b""[..], b"a", b"aa", b"aaa", &b"a".repeat(BLOCK), &b"\n.".repeat(BLOCK / 2)] {
+                    let text = [&text, behind].concat();
                     assert_eq!(before_dot_by_thirds(&text), Some(length + 3));
                     assert_eq!(before_dot_by_blocks(&text), Some(length + 3));
                 }
