@@ -297,6 +297,21 @@ mod tests {
     }
 
     #[test]
+    fn codes() {
+        for (code, is_valid, is_positive) in [
+            (199, false, true),
+            (200, true, true),
+            (399, true, true),
+            (400, true, false),
+            (599, true, false),
+            (600, false, false),
+        ] {
+            let reply = Reply::new(code, "");
+            assert_eq!((reply.is_valid(), reply.is_positive()), (is_valid, is_positive), "{code}");
+        }
+    }
+
+    #[test]
     fn equal_is_what_the_peer_sees_equal() {
         let reply = Reply::new(250, "OK");
         assert_eq!(reply, Reply::from_octets(250, b"OK"));
