@@ -340,6 +340,12 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_it_fast() {
+        assert_eq!(stock!(250, [2, 1, 5], "OK").line, Some("250 2.1.5 OK\r\n"));
+        assert!(Reply::new(250, " ~").plain);
+    }
+
+    #[test]
     fn what_exceeds_a_reply_is_left_out() {
         for (first, second, expected) in
             [(499, "", 511), (500, "", 506), (499, "bc", 512), (506, "b", 512), (507, "", 512)]
