@@ -105,6 +105,11 @@ fn single_octets_buy_no_time() {
             }
             assert!((9..=10).contains(&changes), "{changes} changes in pieces of {piece}, refused: {is_refused}");
         }
+    }
+    // With a limit and without.
+    for size in [config.limits.size, 0] {
+        let mut config = config;
+        config.limits.size = size;
         let mut talk = Talk::after(&config, Notes::new(), &TO_TEXT);
         let begun = epoch(&talk);
         talk.say("x".repeat(511));

@@ -336,11 +336,8 @@ fn address<'s, const N: usize>(
     };
     let (mailbox, rest) = read?;
     match config.dialect {
-        // It knows of none; without brackets nobody can tell them from the address.
-        Dialect::Python2_7 if rest.is_empty() || path.starts_with(b"<") => {
-            Params::list(rest).map(|_| (mailbox, &b""[..]))
-        }
-        Dialect::Python2_7 => None,
+        // It knows of none, nor of EHLO; only behind brackets they can be told from the address.
+        Dialect::Python2_7 if path.starts_with(b"<") => Params::list(rest).map(|_| (mailbox, &b""[..])),
         _ if order.greeted != Greeted::Ehlo && !rest.is_empty() => None,
         _ => Some((mailbox, rest)),
     }

@@ -304,3 +304,80 @@ const fn is_plain(text: &[u8]) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heapless::Vec;
+
+    fn written(reply: &Reply<'_>, enhanced: bool) -> Vec<u8, MAX_REPLY> {
+        let mut out = Vec::new();
+        reply.write(&mut out, enhanced);
+        out
+    }
+
+    #[test]
+    fn codes() {
+        for (code, is_valid, is_positive) in [
+            (199, false, true),
+            (200, true, true),
+            (399, true, true),
+            (400, true, false),
+            (599, true, false),
+            (600, false, false),
+        ] {
+            let reply = Reply::new(code, "");
+            assert_eq!((reply.is_valid(), reply.is_positive()), (is_valid, is_positive), "{code}");
+        }
+    }
+
+    #[test]
+    fn equal_is_what_the_peer_sees_equal() {
+        let reply = Reply::new(250, "OK");
+        assert_eq!(reply, Reply::from_octets(250, b"OK"));
+        assert_ne!(reply, Reply::new(251, "OK"));
+        assert_ne!(reply, Reply::new(250, "Ok"));
+        #[cfg(feature = "enhanced")]
+        assert_ne!(reply, reply.enhanced(0, 0));
+        assert_eq!(stock!(250, [2, 0, 0], "OK"), reply.enhanced(0, 0));
+    }
+
+    #[cfg(feature = "enhanced")]
+    #[test]
+    fn written_with_and_without_enhanced_codes() {
+        for (reply, with, without) in [
+            (Reply::new(250, "OK"), &b"250 OK\r\n"[..], &b"250 OK\r\n"[..]),
+            (stock!(250, [2, 1, 5], "OK"), b"250 2.1.5 OK\r\n", b"250 OK\r\n"),
+            // What was written beforehand is not that of another code.
+            (stock!(250, [2, 1, 5], "OK").enhanced(6, 0), b"250 2.6.0 OK\r\n", b"250 OK\r\n"),
+            (Reply::new(550, "a\nb").enhanced(7, 10), b"550-5.7.10 a\r\n550 5.7.10 b\r\n", b"550-a\r\n550 b\r\n"),
+            (Reply::new(550, "a\r\n").enhanced(1, 999), b"550-5.1.999 a\r\n550 5.1.999 \r\n", b"550-a\r\n550 \r\n"),
+            (Reply::new(354, "Go").enhanced(0, 0), b"354 Go\r\n", b"354 Go\r\n"),
+            (Reply::new(421, "\x7f\u{e9}\t").enhanced(0, 100), b"421 4.0.100 ????\r\n", b"421 ????\r\n"),
+        ] {
+            assert_eq!((&*written(&reply, true), &*written(&reply, false)), (with, without));
+        }
+    }
+
+    #[test]
+    fn what_makes_it_fast() {
+        assert_eq!(stock!(250, [2, 1, 5], "OK").line, Some("250 2.1.5 OK\r\n"));
+        assert!(Reply::new(250, " ~").plain);
+    }
+
+    #[test]
+    fn what_exceeds_a_reply_is_left_out() {
+        for (first, second, expected) in
+            [(499, "", 511), (500, "", 506), (499, "bc", 512), (506, "b", 512), (507, "", 512)]
+        {
+            let text = [&[b'a'].repeat(first)[..], b"\n", second.as_bytes()].concat();
+            let out = written(&Reply::from_octets(250, &text), false);
+            assert_eq!(out.len(), expected, "{first}, {second:?}");
+            assert!(out.ends_with(b"\r\n"));
+        }
+        let (mut out, long) = (Vec::<u8, MAX_REPLY>::new(), [b'a'; 9]);
+        put_printable(&mut out, &long, 9);
+        put_printable(&mut out, &long, 8);
+        assert_eq!(out, [b'a'; 17]);
+    }
+}

@@ -200,7 +200,8 @@ mod tests {
             (b"250 2.1.5 OK\r\n", 250, Some((1, 5)), b"OK"),
             (b"550 5.7.509 no\r\n", 550, Some((7, 509)), b"no"),
             (b"550 2.1.1 no\r\n", 550, None, b"2.1.1 no"),
-            (b"550 5.12.1 no\r\n", 550, None, b"5.12.1 no"),
+            (b"550 5.10.1 no\r\n", 550, None, b"5.10.1 no"),
+            (b"550 5..1 no\r\n", 550, None, b"5..1 no"),
             (b"550 5.1.1x no\r\n", 550, None, b"5.1.1x no"),
             (b"550 5.1.1111 no\r\n", 550, None, b"5.1.1111 no"),
             (b"550-5.1.1 no\r\n550 5.1.1 way\r\n", 550, Some((1, 1)), b"no\nway"),
@@ -219,9 +220,16 @@ mod tests {
 
     #[test]
     fn nonsense_is_seen() {
-        for input in
-            [&b"\r\n"[..], b"25\r\n", b"2x0 a\r\n", b"150 a\r\n", b"650 a\r\n", b"250_a\r\n", b"250-a\r\n550 b\r\n"]
-        {
+        for input in [
+            &b"\r\n"[..],
+            b"25\r\n",
+            b"2x0 a\r\n",
+            b"150 a\r\n",
+            b"650 a\r\n",
+            b"250_a\r\n",
+            b"250-a\r\n550 b\r\n",
+            b"250-a\r\n250-b\r\n550 c\r\n",
+        ] {
             assert_eq!(read(input).0, ReplyProgress::Malformed, "{}", input.escape_ascii());
         }
     }

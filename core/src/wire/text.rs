@@ -484,6 +484,8 @@ mod tests {
         let text = [&long, b"..x\r\n.\r\n".as_slice()].concat();
         let (mut decoder, mut input) = (Decoder::new(), text.as_slice());
         assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(&long));
+        // Faster: the dot is not left for the next call.
+        assert_eq!(input, &b"..x\r\n.\r\n"[usize::from(VECTORS)..]);
         assert_eq!(decoder.next(&mut input, usize::MAX), Piece::Text(b".x\r\n"));
         assert_eq!(decoder.next(&mut input, usize::MAX), Piece::End);
         assert_eq!((decoder, input), (Decoder::new(), b"".as_slice()));
@@ -504,8 +506,8 @@ mod tests {
                     fill.iter().copied().cycle().skip(length % fill.len()).take(length).collect();
                 let clean = text.clone();
                 text.extend_from_slice(b"z\r\n.");
-                for behind in [0, 1, 2, 3, BLOCK] {
-                    let text = [text.as_slice(), &b"a".repeat(behind)].concat();
+                for behind in [&b""[..], b"a", b"aa", b"aaa", &b"a".repeat(BLOCK), &b"\n.".repeat(BLOCK / 2)] {
+                    let text = [&text, behind].concat();
                     assert_eq!(before_dot_by_thirds(&text), Some(length + 3));
                     assert_eq!(before_dot_by_blocks(&text), Some(length + 3));
                 }
@@ -515,6 +517,14 @@ mod tests {
                 assert_eq!(before_dot_by_blocks(&clean), None);
             }
         }
+    }
+
+    #[test]
+    fn text_is_not_looked_at_twice_without_reason() {
+        let text: Octets<u8> =
+            b"Lines, and a dot.\r\n\r\nOne ends. here\n".iter().copied().cycle().take(BLOCK + 1).collect();
+        assert!(!is_suspicious(text.first_chunk().unwrap()));
+        assert!(is_suspicious(b"\n.".repeat(BLOCK).first_chunk().unwrap()));
     }
 
     /// What an encoder must make of a text before dots are doubled.
