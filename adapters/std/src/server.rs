@@ -57,7 +57,8 @@ struct Settings {
 
 impl Server {
     /// Binds every address that `address` resolves to, so that `localhost:1025` serves IPv4 and IPv6; with port 0 all
-    /// get the one port that the system chose. Must be called within a tokio runtime.
+    /// get the one port that the system chose. Must be called within a tokio runtime. A name that is known at run time only
+    /// may live for ever: `Config::new(name.leak())`.
     ///
     /// # Errors
     /// None of the addresses can be bound, or one of them for another reason than that the machine lacks its family.
