@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Notes, Talk, Verdict, say};
+use common::{Notes, Talk, Verdict, built, say};
 use smtpd_core::server::{Answer, Config, Event, Extensions, Peer, Session, State, Texts};
 use smtpd_core::wire::{ForwardPath, Reply};
 
@@ -498,7 +498,8 @@ fn what_a_handler_says_goes_out_as_it_is() {
                 _ => session.answer(Answer::Accept),
             };
         }
-        assert!(session.output().ends_with(format!("\r\n{line}\r\n").as_bytes()));
+        let expected = built(&format!("{line}\r\n"));
+        assert!(session.output().ends_with(format!("\r\n{expected}").as_bytes()));
     }
     // 250 to DATA is a fault.
     let wrong = Notes::by(|question| if question == "data" { say(250) } else { Verdict::Yes });
