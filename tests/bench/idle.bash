@@ -12,6 +12,7 @@ idle() {
     echo
     printf '| %-14s | %-10s |\n' "$wanted idle" octets --- ---
     memory floor "$wanted"
+    memory tokio "$wanted"
     memory smtpd "$wanted"
     printf '| %-14s | %-10s |\n' "goal for smtpd" 2048
     echo

@@ -1,6 +1,6 @@
 # The servers that are compared, each on the first core, their load on the last: read by ./run.
 
-servers=(floor smtpd smtp-sink mailin python)
+servers=(floor tokio smtpd smtp-sink mailin python)
 
 # Limits that a benchmark exceeds: all its connections have one address, and they go on longer than any client's.
 lifted=(--max-connections 0 --max-connections-per-address 0 --max-commands 0)
@@ -8,7 +8,7 @@ lifted=(--max-connections 0 --max-connections-per-address 0 --max-commands 0)
 # The command of a server that accepts everything and keeps nothing; what can choose its port writes it to the file.
 command_of() { # NAME PORT-FILE
     case $1 in
-        floor) command=(target/release/floor "$2") ;;
+        floor | tokio) command=("target/release/$1" "$2") ;;
         smtpd) command=("${SMTPD:-../../target/release/smtpd}" -n -c Sink --port-file "$2" "${lifted[@]}" 127.0.0.1:0) ;;
         mailin) command=(target/mailin/release/rival-mailin "$2") ;;
         python) command=(/usr/bin/python3 -W ignore python_sink.py "$2") ;;
@@ -24,7 +24,7 @@ command_of() { # NAME PORT-FILE
 # Whether a server can be had here.
 is_there() {
     case $1 in
-        floor | smtpd) true ;;
+        floor | tokio | smtpd) true ;;
         mailin) [[ -x target/mailin/release/rival-mailin ]] ;;
         python) /usr/bin/python3 -W ignore -c 'import smtpd' 2>/dev/null ;;
         smtp-sink) command -v smtp-sink >/dev/null ;;

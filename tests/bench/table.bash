@@ -39,7 +39,7 @@ messages_of() {
     esac
     # Those that take longer get by with fewer.
     case $2:$1 in
-        floor:* | smtpd:*) ;;
+        floor:* | tokio:* | smtpd:*) ;;
         mailin:pipelined | mailin:recipients-pipelined | python:recipients) divisor=4 ;;
         python:recipients-pipelined) divisor=20 ;;
         python:text | python:empty | python:dots) divisor=8 ;;
