@@ -50,8 +50,8 @@ pub(crate) fn printable_prefix(octets: &[u8]) -> usize {
         rest = behind;
     }
     if IS_HOST
-        && let Some((four, behind)) = rest.split_first_chunk::<4>()
-        && not_printable(u64::from(u32::from_le_bytes(*four)) | FILLER) == 0
+        && let Some((&[a, b, c, d], behind)) = rest.split_first_chunk::<4>()
+        && not_printable(u64::from_le_bytes([a, b, c, d, b' ', b' ', b' ', b' '])) == 0
     {
         rest = behind;
     }
@@ -62,9 +62,6 @@ pub(crate) fn printable_prefix(octets: &[u8]) -> usize {
     }
     octets.len().wrapping_sub(rest.len())
 }
-
-/// Four octets that are printable.
-const FILLER: u64 = 0x2020_2020 << 32;
 
 /// Not 0 if one of eight octets is not printable; the lowest bit that is set is that of the first such octet.
 const fn not_printable(eight: u64) -> u64 {
