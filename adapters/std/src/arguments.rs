@@ -22,6 +22,8 @@ pub(crate) struct Arguments {
     pub(crate) config: Config<'static>,
     /// Connections in all, and from one address.
     pub(crate) connections: (usize, usize),
+    /// Octets of text that all messages under way may hold.
+    pub(crate) memory: usize,
     /// Domains whose mail is taken; all if there is none.
     pub(crate) accept: Vec<String>,
     /// Messages after which the server ends.
@@ -87,6 +89,7 @@ Options:
 
 Limits (0: none; a line has at most 4096 octets in any case):
         --max-connections N (1000)    --max-connections-per-address N (250)
+        --max-memory N (268435456, octets of text of all messages under way)
         --max-recipients N (1000)     --max-commands N (100000)    --max-errors N (20)
         --max-transactions N (0)      --max-line N (1024)          --max-drain N (33554432)
         --timeout-command SECS (300)  --timeout-text SECS (180, for each 512 octets)
@@ -132,6 +135,8 @@ struct Options {
     max_connections: usize,
     #[arg(long, default_value_t = 250, allow_negative_numbers = true)]
     max_connections_per_address: usize,
+    #[arg(long, default_value_t = 268_435_456, allow_negative_numbers = true)]
+    max_memory: usize,
     #[command(flatten)]
     limits: OfSession,
     addresses: Vec<String>,
@@ -247,6 +252,7 @@ impl Options {
             json: self.json,
             config,
             connections: (self.max_connections, self.max_connections_per_address),
+            memory: self.max_memory,
             accept: self.accept,
             exit_after: self.exit_after.map(NonZeroU64::get),
             port_file: self.port_file,

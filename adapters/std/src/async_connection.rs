@@ -8,6 +8,7 @@ use std::time::Duration;
 use smtpd_core::server::{Answer, Config, Ending, Event, Peer, Session};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
 
 use crate::async_handler::AsyncHandler;
@@ -69,7 +70,7 @@ async fn talk<H: AsyncHandler>(
     loop {
         link.collect(session).await?;
         // Read before the answer is lent: it borrows the handler.
-        let acts_on = handler.acts_on();
+        let acts_on = caught(|| handler.acts_on())?;
         let handler = &mut *handler;
         let answer = match session.poll(input, usize::MAX) {
             Event::Idle => match session.output().is_empty() {
@@ -177,8 +178,8 @@ impl Link {
             biased;
             answer = asked => answer,
             () = said => Err(Ending::Lost),
-            () = sleep(span(secs)) => Err(Ending::Expired),
-            () = waiting.is_over() => Err(Ending::Stopping),
+            () = unconstrained(sleep(span(secs))) => Err(Ending::Expired),
+            () = unconstrained(waiting.is_over()) => Err(Ending::Stopping),
         }
     }
 
@@ -203,7 +204,7 @@ impl Link {
             biased;
             input = input => input,
             () = poll_fn(|cx| timer.poll(cx, patience)) => Err(Ending::Expired),
-            () = self.waiting.ends(is_between(session)) => Err(Ending::Stopping),
+            () = unconstrained(self.waiting.ends(is_between(session))) => Err(Ending::Stopping),
         }
     }
 }

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::libc::SIGXFSZ;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use smtpd_std::{Files, Handler, Messages, Printer, Server, Sink, Stopper, Unimplemented};
-use tokio::signal::unix::{SignalKind, signal};
+use smtpd_std::{Files, Handler, Memory, Messages, Printer, Server, Sink, Stopper, Unimplemented};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 mod arguments;
@@ -25,7 +26,7 @@ use log::Log;
 use policy::{Last, Ruled, Rules};
 use port_file::PortFile;
 
-/// How long the end of the program waits for whoever reads stderr.
+/// How long the end of the program waits for whoever reads stderr, and for threads that wait for disks.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -73,12 +74,17 @@ fn run(arguments: &Arguments, log: &Log) -> Result<(), Exit> {
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Exit::failure(format!("smtpd: {error}")))?;
-    runtime.block_on(serve(arguments, log.clone()))
+    let served = runtime.block_on(serve(arguments, log.clone()));
+    // A disk may hang for ever.
+    runtime.shutdown_timeout(LAST_LINES);
+    served
 }
 
 async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     let local = &arguments.local;
     let (all, each) = arguments.connections;
+    // Before anybody can know that the server is there.
+    let signals = Signals::new().map_err(|error| Exit::failure(format!("smtpd: {error}")))?;
     allow_descriptors(all);
     let server = Server::bind((local.host.as_str(), local.port), arguments.config).await;
     let server = server.map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?.connections(all, each);
@@ -96,9 +102,10 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     let names: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let ready = format!("smtpd: listening on {}\n", names.join(" and "));
     let stopper = server.stopper();
-    tokio::spawn(stop_on_signals(stopper.clone()));
+    tokio::spawn(signals.stop(stopper.clone()));
     let last = arguments.exit_after.map(|after| Last::new(after, stopper.clone()));
     let rules = Arc::new(Rules { accept: arguments.accept.clone(), last });
+    let memory = Memory::new(arguments.memory);
     let failure = Arc::new(Mutex::new(None));
     let failed = Arc::clone(&failure);
     let failed = move |error| {
@@ -110,18 +117,18 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     match (&arguments.class, arguments.json) {
         (Class::DebuggingServer(_) | Class::Sink, true) => {
             let printer = Printer::json(io::stdout(), failed).map_err(begin)?;
-            run_ruled(server, rules, ready, move || Messages::new(printer.clone())).await;
+            run_ruled(server, rules, ready, move || Messages::new(printer.clone()).within(&memory)).await;
         }
         (Class::DebuggingServer(form), false) => {
             let printer = Printer::new(io::stdout(), *form, failed).map_err(begin)?;
-            run_ruled(server, rules, ready, move || Messages::new(printer.clone())).await;
+            run_ruled(server, rules, ready, move || Messages::new(printer.clone()).within(&memory)).await;
         }
         (Class::Files(dir), is_json) => {
             let files = Files::new(dir.clone());
             let hint = if arguments.setuid { " (as nobody; -n keeps the user)" } else { "" };
             let files = files.map_err(|error| Exit::failure(format!("smtpd: {}: {error}{hint}", dir.display())))?;
             let files = if is_json { files.json(io::stdout(), failed).map_err(begin)? } else { files };
-            run_ruled(server, rules, ready, move || Messages::new(files.clone())).await;
+            run_ruled(server, rules, ready, move || Messages::new(files.clone()).within(&memory)).await;
         }
         (Class::Sink, false) => run_ruled(server, rules, ready, || Sink).await,
         (Class::SmtpServer, _) => run_ruled(server, rules, ready, || Base(Unimplemented)).await,
@@ -157,20 +164,35 @@ fn allow_descriptors(connections: usize) {
     }
 }
 
-/// The first signal lets transactions come to their end, the second doesn't.
-async fn stop_on_signals(stopper: Stopper) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    let mut next = async || {
+/// The signals that end the server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// A file over the process's limit is an error like others: the signal would end the server.
+    _too_big: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _too_big: signal(SignalKind::from_raw(SIGXFSZ))?,
+        })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    };
-    next().await;
-    stopper.stop();
-    next().await;
-    stopper.stop_now();
+    }
+
+    /// The first lets transactions come to their end, the second doesn't.
+    async fn stop(mut self, stopper: Stopper) {
+        self.next().await;
+        stopper.stop();
+        self.next().await;
+        stopper.stop_now();
+    }
 }

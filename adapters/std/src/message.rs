@@ -7,6 +7,8 @@ use std::task::Waker;
 use smtpd_core::server::{Answer, Flow, Handler, Mail, Peer, Rcpt};
 use smtpd_core::wire::{Enhanced, Params, Reply};
 
+use crate::memory::{Memory, Share};
+
 /// A message with its envelope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,6 +27,8 @@ pub struct Message {
     pub rcpt_options: Vec<String>,
     /// The text: transparency undone, line ends as they came.
     pub data: Vec<u8>,
+    /// Of the memory for text.
+    share: Share,
 }
 
 impl Message {
@@ -35,8 +39,8 @@ impl Message {
 
     /// The message, to be kept; what stays behind has no envelope and no text.
     pub fn take(&mut self) -> Self {
-        let (peer, remote) = (self.peer, self.remote.clone());
-        std::mem::replace(self, Self { peer, remote, ..Self::default() })
+        let (peer, remote, share) = (self.peer, self.remote.clone(), self.share.another());
+        std::mem::replace(self, Self { peer, remote, share, ..Self::default() })
     }
 
     /// The text as Python's `process_message` gets it: each CRLF is an LF, and the last one is left out.
@@ -62,6 +66,7 @@ impl Message {
         self.rcpt_options.clear();
         self.data.clear();
         self.data.shrink_to(LARGE);
+        self.share.release();
     }
 }
 
@@ -98,7 +103,8 @@ where
     Messages::new(Function { function, verdict: String::new() })
 }
 
-/// A handler that gathers messages: a message grows with its text, up to [`Limits::size`](crate::Limits).
+/// A handler that gathers messages: a message grows with its text, up to [`Limits::size`](crate::Limits). All messages
+/// together have no limit but that of [`within`](Self::within).
 #[derive(Debug)]
 pub struct Messages<P> {
     message: Message,
@@ -120,6 +126,7 @@ impl<P: ProcessMessage> Messages<P> {
             mail_options: Vec::new(),
             rcpt_options: Vec::new(),
             data: Vec::new(),
+            share: Share::NONE,
         };
         Self { message, process, open: None, verdict: Kept::Accept }
     }
@@ -128,6 +135,13 @@ impl<P: ProcessMessage> Messages<P> {
     #[must_use]
     pub fn remote(mut self, address: impl Into<Arc<str>>) -> Self {
         self.message.remote = Some(address.into());
+        self
+    }
+
+    /// Takes the text of messages from this account, which others share: what it has no room for hears 452.
+    #[must_use]
+    pub fn within(mut self, memory: &Memory) -> Self {
+        self.message.share = Share::of(memory.clone());
         self
     }
 }
@@ -139,6 +153,8 @@ impl<P: ProcessMessage> Handler for Messages<P> {
     }
 
     fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
+        // Whatever wraps this handler may have kept `reset` to itself.
+        self.reset();
         self.message.begin(&mail);
         Answer::Accept
     }
@@ -153,6 +169,11 @@ impl<P: ProcessMessage> Handler for Messages<P> {
     }
 
     fn text(&mut self, octets: &[u8]) -> Flow<'_> {
+        const NO_MEMORY: Reply<'static> =
+            Reply::new(452, "No memory for this message now, try again later").enhanced(3, 1);
+        if !self.message.share.grow(octets.len()) {
+            return Flow::Refuse(NO_MEMORY);
+        }
         self.message.data.extend_from_slice(octets);
         Flow::Continue
     }

@@ -17,7 +17,10 @@ pub(crate) struct Rules {
 
 /// The message after which the server ends.
 pub(crate) struct Last {
+    /// Messages that may still come: those that are being answered have been taken off.
     left: AtomicU64,
+    /// Messages that were not answered 250 yet.
+    wanted: AtomicU64,
     stopper: Stopper,
 }
 
@@ -26,7 +29,7 @@ const PARTING: Duration = Duration::from_secs(1);
 
 impl Last {
     pub(crate) fn new(after: u64, stopper: Stopper) -> Self {
-        Self { left: AtomicU64::new(after), stopper }
+        Self { left: AtomicU64::new(after), wanted: AtomicU64::new(after), stopper }
     }
 
     /// Takes one more; false: all are taken.
@@ -72,7 +75,7 @@ fn settle(answer: &Answer<'_>, rules: &Rules, is_counted: &mut bool, is_last: &m
     *is_counted = false;
     if !is_positive {
         last.left.fetch_add(1, Ordering::Relaxed);
-    } else if last.left.load(Ordering::Relaxed) == 0 {
+    } else if last.wanted.fetch_sub(1, Ordering::Relaxed) == 1 {
         *is_last = true;
         let stopper = last.stopper.clone();
         tokio::spawn(async move {

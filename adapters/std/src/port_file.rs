@@ -15,7 +15,9 @@ impl PortFile {
     pub(crate) fn new(path: &Path, port: u16) -> io::Result<Self> {
         let mut unfinished = path.as_os_str().to_owned();
         unfinished.push(format!(".{}", std::process::id()));
-        let mut file = File::create(&unfinished)?;
+        // What lies there under this name may be somebody's link to another file.
+        let _ = fs::remove_file(&unfinished);
+        let mut file = File::create_new(&unfinished)?;
         file.write_all(format!("{port}\n").as_bytes())?;
         fs::rename(&unfinished, path)?;
         Ok(Self { path: path.to_owned(), file })

@@ -5,8 +5,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::thread::{self, JoinHandle};
 
 use smtpd_core::server::{Config, Handler, Peer};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 
+use crate::places::Places;
 use crate::{Server, Stopper};
 
 /// A server that runs until this is dropped; made by [`Server::spawn`].
@@ -45,11 +46,16 @@ impl Server {
         config: Config<'static>,
         handler: impl Fn(Peer) -> H + Send + Sync + 'static,
     ) -> io::Result<Running> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // A thread for each connection, and for what handlers leave to others, such as disks.
+        let threads = Places::ALL + 512;
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(threads).build()?;
         let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
         let server = runtime.block_on(Self::bind(&addresses[..], config))?;
         let (addresses, stopper) = (server.local_addrs()?, server.stopper());
-        let serve = move || runtime.block_on(server.run_blocking(handler));
+        let serve = move || {
+            runtime.block_on(server.run_blocking(handler));
+            runtime.shutdown_background();
+        };
         let thread = thread::Builder::new().name("smtpd".into()).spawn(serve)?;
         Ok(Running { addresses, stopper, thread: Some(thread) })
     }
@@ -75,12 +81,15 @@ impl Running {
     }
 
     fn join(&mut self) {
-        // Its panic has been told already.
-        let _ = self.thread.take().map(JoinHandle::join);
+        // Within a runtime, which may be its own: a handler that drops its server must not wait for itself.
+        if let (Some(thread), Err(_)) = (self.thread.take(), Handle::try_current()) {
+            // Its panic has been told already.
+            let _ = thread.join();
+        }
     }
 }
 
-/// Ends it at once: see [`Stopper::stop_now`].
+/// Ends it: see [`Stopper::stop_now`]. Within a runtime, its end is not waited for.
 impl Drop for Running {
     fn drop(&mut self) {
         self.stopper.stop_now();

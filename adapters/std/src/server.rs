@@ -12,7 +12,7 @@ use smtpd_core::server::{Answer, Config, Ending, Handler, Peer, Session};
 use smtpd_core::wire::Reply;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 use tracing::Instrument;
 
@@ -184,8 +184,7 @@ impl Server {
             tasks.spawn(accept(listener, Arc::clone(&start), self.settings.clone(), waiting));
         }
         tasks.join_all().await;
-        // Each connection waits for the end by a receiver of its own.
-        self.stopper.0.closed().await;
+        self.stopper.all_over().await;
     }
 }
 
@@ -275,14 +274,14 @@ async fn serve<H: Handler>(
     let is_over = tokio::select! {
         biased;
         () = poll_fn(|cx| connection.poll(cx)) => true,
-        () = waiting.begins() => false,
+        () = unconstrained(waiting.begins()) => false,
     };
     if !is_over {
         connection.stop();
         tokio::select! {
             biased;
             () = poll_fn(|cx| connection.poll(cx)) => {}
-            () = waiting.is_over() => {
+            () = unconstrained(waiting.is_over()) => {
                 connection.end(Ending::Stopping);
                 let _ = timeout(LAST_WORDS, poll_fn(|cx| connection.poll(cx))).await;
             }

@@ -1,13 +1,15 @@
 //! What a connection waits for besides octets and answers: its timers, and the server's end.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use smtpd_core::server::{Patience, Timers};
-use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::sync::{Notify, watch};
+use tokio::task::unconstrained;
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 
 /// How long the last reply may take once a session is over, and the client's last octets behind it.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -49,7 +51,8 @@ impl Timer {
                 self.sleep.as_mut().reset(self.deadline);
             }
         }
-        while self.sleep.as_mut().poll(cx).is_ready() {
+        // A client that always has something to say must not keep time from passing: see `unconstrained`.
+        while pin!(unconstrained(self.sleep.as_mut())).poll(cx).is_ready() {
             let now = Instant::now();
             if now >= self.deadline {
                 return Poll::Ready(());
@@ -67,23 +70,42 @@ pub(crate) fn span(secs: u32) -> Duration {
 
 /// Tells a running server to stop; made by [`Server::stopper`](crate::Server::stopper).
 #[derive(Clone, Debug)]
-pub struct Stopper(pub(crate) watch::Sender<Stop>);
+pub struct Stopper {
+    stop: watch::Sender<Stop>,
+    /// Told when nothing is waited for any more.
+    now: Arc<Notify>,
+}
 
 impl Stopper {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Stop::Not))
+        Self { stop: watch::Sender::new(Stop::Not), now: Arc::default() }
     }
 
     /// Takes no more connections; those that are idle get 421, transactions under way may come to their end within
     /// the server's time of grace. Then the server returns.
     pub fn stop(&self) {
         let now = Instant::now();
-        self.0.send_if_modified(|stop| *stop == Stop::Not && std::mem::replace(stop, Stop::Since(now)) == Stop::Not);
+        self.stop.send_if_modified(|stop| *stop == Stop::Not && std::mem::replace(stop, Stop::Since(now)) == Stop::Not);
     }
 
-    /// As [`stop`](Self::stop), without any grace: whoever is still connected may not get the last reply.
+    /// As [`stop`](Self::stop), without any grace: whoever is still connected may not get the last reply, and a handler
+    /// that does not come back within a second is not waited for.
     pub fn stop_now(&self) {
-        self.0.send_replace(Stop::Now);
+        self.stop.send_replace(Stop::Now);
+        self.now.notify_one();
+    }
+
+    /// All connections are over, or the time is up of those whose handlers do not come back.
+    pub(crate) async fn all_over(&self) {
+        let hurry = async {
+            self.now.notified().await;
+            sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            // Each connection waits for the end by a receiver of its own.
+            () = self.stop.closed() => {}
+            () = hurry => {}
+        }
     }
 }
 
@@ -105,7 +127,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn new(stopper: &Stopper, grace: Duration) -> Self {
-        Self { stop: stopper.0.subscribe(), grace }
+        Self { stop: stopper.stop.subscribe(), grace }
     }
 
     /// The server began to stop.

@@ -182,6 +182,86 @@ fn stopping_now_waits_for_nobody() {
 }
 
 #[test]
+fn a_client_that_never_pauses_does_not_hold_up_the_end() {
+    for kind in [Kind::Sync, Kind::Async] {
+        let mut config = config();
+        config.limits.commands = 0;
+        let server = start(kind, config, GRACE);
+        let floods: Vec<_> = (0..4)
+            .map(|_| {
+                let stream = TcpStream::connect(server.address).unwrap();
+                let mut replies = stream.try_clone().unwrap();
+                let reader = thread::spawn(move || io::copy(&mut replies, &mut io::sink()));
+                let commands = b"NOOP\r\n".repeat(10_000);
+                let writer = thread::spawn(move || while (&stream).write_all(&commands).is_ok() {});
+                (reader, writer)
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(300));
+        let begun = Instant::now();
+        server.heard();
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        for (reader, writer) in floods {
+            let _ = reader.join().unwrap();
+            writer.join().unwrap();
+        }
+    }
+}
+
+/// A server whose handler does with it what it is told, once a message has come.
+fn spawned(
+    act: impl Fn(smtpd_std::Running) + Clone + Send + Sync + 'static,
+) -> (SocketAddr, Arc<Mutex<Option<smtpd_std::Running>>>) {
+    let place = Arc::new(Mutex::new(None));
+    let own = Arc::clone(&place);
+    let server = Server::spawn("127.0.0.1:0", config(), move |_| {
+        let (own, act) = (Arc::clone(&own), act.clone());
+        process_message(move |_| {
+            if let Some(server) = own.lock().unwrap().take() {
+                act(server);
+            }
+            Ok(None)
+        })
+    });
+    let server = server.unwrap();
+    let address = server.address();
+    *place.lock().unwrap() = Some(server);
+    (address, place)
+}
+
+#[test]
+fn a_handler_may_end_its_own_server() {
+    let (address, _) = spawned(drop);
+    let mut client = Client::new(address);
+    client.begin();
+    client.send(b"Hi\r\n.\r\n");
+    client.rest();
+    assert!(TcpStream::connect(address).is_err(), "it listens no more");
+}
+
+#[test]
+fn a_handler_that_hangs_does_not_hold_up_the_end() {
+    let (sender, begins) = mpsc::channel();
+    let server = Server::spawn("127.0.0.1:0", config(), move |_| {
+        let begun = sender.clone();
+        process_message(move |_| {
+            begun.send(())?;
+            // Longer than the test takes.
+            thread::sleep(Duration::from_secs(20));
+            Ok(None)
+        })
+    });
+    let server = server.unwrap();
+    let mut client = Client::new(server.address());
+    client.begin();
+    client.send(b"Hi\r\n.\r\n");
+    begins.recv().unwrap();
+    let begun = Instant::now();
+    drop(server);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_panic_costs_its_own_session() {
     for (kind, line) in [Kind::Sync, Kind::Async].into_iter().flat_map(|kind| {
         ["MAIL FROM:<panic@b.example>", "MAIL FROM:<a@b.example>\r\nRCPT TO:<panic@d.example>"].map(|line| (kind, line))

@@ -19,8 +19,11 @@ pub struct Param<'l> {
 #[derive(Clone, Debug)]
 pub struct ParamsIter<'l>(&'l [u8]);
 
+/// Parameters of a command: more than all extensions have. Each is compared with all others.
+const MAX_PARAMS: u32 = 16;
+
 impl<'l> Params<'l> {
-    /// Reads what stands behind a path: nothing, or a space and parameters separated by spaces.
+    /// Reads what stands behind a path: nothing, or a space and at most 16 parameters separated by spaces.
     #[must_use]
     pub fn parse(octets: &'l [u8]) -> Option<Self> {
         let Some((b' ', mut octets)) = octets.split_first() else {
@@ -36,7 +39,9 @@ impl<'l> Params<'l> {
     pub(crate) fn list(octets: &'l [u8]) -> Option<Self> {
         let params = Self(octets);
         let mut rest = params.iter();
+        let mut left = MAX_PARAMS;
         while let Some(param) = rest.next() {
+            left = left.checked_sub(1)?;
             let is_twice = rest.clone().any(|other| same(other.keyword, param.keyword));
             if !is_all_ldh(param.keyword)
                 || param.keyword.starts_with(b"-")
@@ -180,6 +185,8 @@ mod tests {
             let read = read.map(|params| params.iter().map(|param| (param.keyword, param.value)).collect::<Vec<_>>());
             assert_eq!(read.as_deref(), expected, "{}", octets.escape_ascii());
         }
+        let many = " A B C D E F G H I J K L M N O P Q".as_bytes();
+        assert!(Params::parse(&many[..32]).is_some() && Params::parse(many).is_none());
         assert!(Param { keyword: b"Size", value: None }.is("SIZE"));
         assert!(!Param { keyword: b"Size", value: None }.is("SIZ"));
     }
