@@ -20,7 +20,12 @@ impl Client {
     }
 
     pub fn send(&mut self, octets: &[u8]) {
-        self.reader.get_mut().write_all(octets).expect("send");
+        self.try_send(octets).expect("send");
+    }
+
+    /// As long as the connection stands.
+    pub fn try_send(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(octets)
     }
 
     /// One line; nothing at the end of the connection.
