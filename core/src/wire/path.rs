@@ -448,6 +448,19 @@ mod tests {
     }
 
     #[test]
+    fn what_makes_it_fast() {
+        for (path, is_plain) in [
+            (format!("<{}@mail-1.example>", "a".repeat(64)), true),
+            (format!("<{}@mail-1.example>", "a".repeat(65)), false),
+            ("<a.b@mail-1.example>".into(), true),
+            ("<a@b.example>x".into(), false),
+            ("<\"a\"@mail-1.example>".into(), false),
+        ] {
+            assert_eq!(plain_path(path.as_bytes()).is_some(), is_plain, "{path}");
+        }
+    }
+
+    #[test]
     fn limits_at_and_over() {
         let ok = |path: &String| ReversePath::parse(path.as_bytes()).is_ok();
         assert!(ok(&format!("<{}@b>", "a".repeat(64))));
@@ -461,6 +474,9 @@ mod tests {
         assert!(is_domain(format!("{}{}", label.repeat(4), "bbb").as_bytes()));
         assert!(!is_domain(format!("{}{}", label.repeat(4), "bbbb").as_bytes()));
         assert!(!is_domain(b""));
+        // A literal has the domain's limit.
+        let literal = |content| format!("[x:{}]", "a".repeat(content));
+        assert!(is_address_literal(literal(251).as_bytes()) && !is_address_literal(literal(252).as_bytes()));
         assert!(is_hello_name(b"my_pc.example."));
         assert!(!is_hello_name(b"a..") && !is_hello_name(b".") && !is_hello_name(b"a b") && !is_hello_name(b""));
     }
