@@ -163,12 +163,12 @@ impl Server {
             let connection = async move {
                 let _place = place;
                 let Settings { config, at_once, .. } = settings;
-                let end = waiting.clone();
+                let mut end = waiting.clone();
                 let stream = match caught(|| handler(peer)) {
                     Ok(handler) => async_connection::serve(stream, &config, peer, handler, at_once, waiting).await,
                     Err(why) => refuse(stream, &config, |session| session.end(why)).await,
                 };
-                close(stream, end).await;
+                close(stream, &mut end).await;
             };
             tokio::spawn(connection.instrument(span(peer)));
         })
@@ -268,7 +268,7 @@ async fn serve<H: Handler>(
     let Settings { config, at_once, .. } = settings;
     let handler = match caught(|| handler(peer)) {
         Ok(handler) => handler,
-        Err(why) => return close(refuse(stream, &config, |session| session.end(why)).await, waiting).await,
+        Err(why) => return close(refuse(stream, &config, |session| session.end(why)).await, &mut waiting).await,
     };
     let mut connection = Connection::new(stream, &config, peer, handler, at_once);
     let is_over = tokio::select! {
@@ -287,7 +287,7 @@ async fn serve<H: Handler>(
             }
         }
     }
-    close(connection.into_stream(), waiting).await;
+    close(connection.into_stream(), &mut waiting).await;
 }
 
 /// Connections without a place that are told so at once; those behind them are just closed.
@@ -297,7 +297,7 @@ const TURNED_AWAY: usize = 100;
 const NO_PLACE: Reply<'static> = Reply::new(421, "Too many connections, try again later").enhanced(3, 2);
 
 /// Tells a client for whom there is no place that it should come back.
-fn turn_away(stream: TcpStream, peer: Peer, settings: &Settings, turned_away: &Places, waiting: Waiting) {
+fn turn_away(stream: TcpStream, peer: Peer, settings: &Settings, turned_away: &Places, mut waiting: Waiting) {
     let Some(place) = turned_away.take(peer) else { return };
     tracing::debug!("no place for {peer:?}");
     let config = Arc::clone(&settings.config);
@@ -307,7 +307,7 @@ fn turn_away(stream: TcpStream, peer: Peer, settings: &Settings, turned_away: &P
             let _ = session.poll(&mut &[][..], 0);
             session.answer(Answer::Reply(NO_PLACE));
         };
-        close(refuse(stream, &config, say).await, waiting).await;
+        close(refuse(stream, &config, say).await, &mut waiting).await;
     });
 }
 
@@ -335,7 +335,7 @@ const LAST_OCTETS: usize = 65_536;
 
 /// Closes so that the last reply arrives: a connection closed with octets unread is reset, and a reset may overtake
 /// the reply.
-async fn close(mut stream: TcpStream, mut waiting: Waiting) {
+async fn close(mut stream: TcpStream, waiting: &mut Waiting) {
     let discard = async {
         stream.shutdown().await?;
         let mut left = LAST_OCTETS;
