@@ -180,6 +180,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         true
     }
 
+    /// What [`poll`](Self::poll) gives, if that is a short line of text among others that begin with dots.
+    #[inline(always)]
+    pub(crate) fn short_line<'i>(&mut self, input: &mut &'i [u8], room: impl FnOnce() -> usize) -> Option<&'i [u8]> {
+        let octets = self.text.short_line(input, room, &mut self.epoch)?;
+        log::text(octets);
+        Some(octets)
+    }
+
     /// What the handler says to the text that it just got.
     pub fn flow(&mut self, flow: Flow<'_>) {
         let Flow::Refuse(reply) = &flow else { return };

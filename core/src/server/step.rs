@@ -109,8 +109,17 @@ pub fn step<L: Store, O: Store>(
         let room = if session.state() == State::Text { handler.room(waker) } else { usize::MAX };
         match session.poll(input, room) {
             Event::Text(octets) => {
-                if let Flow::Refuse(reply) = handler.text(octets) {
-                    session.flow(Flow::Refuse(reply));
+                let mut octets = octets;
+                loop {
+                    if let Flow::Refuse(reply) = handler.text(octets) {
+                        session.flow(Flow::Refuse(reply));
+                        break;
+                    }
+                    // A poll for each line that begins with a dot would cost a third more.
+                    match session.short_line(input, || handler.room(waker)) {
+                        Some(line) => octets = line,
+                        None => break,
+                    }
                 }
                 if is_read(session, input) {
                     return Progress::Read;

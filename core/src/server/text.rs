@@ -49,6 +49,24 @@ impl Text {
         Self { decoder: Decoder::new(), left: allowance(limits.size), fate: Fate::Wanted }
     }
 
+    /// What [`receive`](Self::receive) gives, if that is wanted and a short line among others that begin with dots.
+    #[inline(always)]
+    pub(crate) fn short_line<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        room: impl FnOnce() -> usize,
+        epoch: &mut u32,
+    ) -> Option<&'i [u8]> {
+        if !self.is_wanted() {
+            return None;
+        }
+        let left = self.left;
+        let octets = self.decoder.short_line(input, || room().min(left))?;
+        self.left = left.wrapping_sub(octets.len());
+        *epoch = epoch.wrapping_add(u32::from(is_next_block(left, self.left)));
+        Some(octets)
+    }
+
     pub(crate) fn refuse(&mut self) {
         self.fate = Fate::Refusing;
     }
