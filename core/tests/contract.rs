@@ -366,3 +366,11 @@ fn a_handler_may_be_the_least_or_borrowed() {
     assert_eq!(call(&mut notes), (7, 3));
     assert_eq!(notes.take(), "reset; closed Lost");
 }
+
+#[test]
+fn what_hello_is_answered_has_no_enhanced_code() {
+    let config = Config::new("mx.example.org");
+    let wrong = Notes::by(|asked| if asked.starts_with("hello") { say(354) } else { Verdict::Yes });
+    assert_eq!(Talk::after(&config, wrong, &[]).say("EHLO a\r\n"), "451 Internal error\r\n");
+    assert_eq!(Talk::after(&config, Notes::new(), &[]).say("EHLO -\r\n"), "501 Malformed domain\r\n");
+}

@@ -504,8 +504,6 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Ok(event) => event,
         };
         match event {
-            // The rule, and nothing to do.
-            Event::Mail(_) | Event::Rcpt(_) => {}
             Event::Hello(_) => *candidate = announced(config, peer.tls),
             Event::Data => *text = Text::new(&config.limits),
             Event::Reset => output.reply(&config.texts.ok, config),
