@@ -84,6 +84,8 @@ const AFTER_EHLO: &[(&[u8], &str)] = &[
     (b"MAIL FROM<a@b.example>", ARGUMENT),
     (b"MAIL FROM <a@b.example>", ARGUMENT),
     (b"MAIL TO:<a@b.example>", ARGUMENT),
+    // Two differences of one kind are no equality.
+    (b"MAIL GSOM:<a@b.example>", ARGUMENT),
     (b"MAIL <a@b.example>", ARGUMENT),
     (b"MAIL FROM:<a@b.example>SIZE=1", ARGUMENT),
     (b"MAIL FROM:<a@b.example>x", ARGUMENT),
