@@ -6,7 +6,8 @@ use std::task::Waker;
 
 use common::{Notes, OnDemand, Talk, Verdict, built, say};
 use heapless::Vec as Inline;
-use smtpd_core::server::{Answer, Config, Ending, Event, Flow, Handler, Peer, Progress, Rcpt, Session, State, step};
+use smtpd_core::handlers::Sink;
+use smtpd_core::server::{Answer, Config, Ending, Event, Flow, Handler, Peer, Progress, Session, State, step};
 use smtpd_core::wire::Reply;
 
 const DIALOGUE: &[u8] = b"NOOP\r\nEHLO c.example\r\nXYZZY\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n\
@@ -337,30 +338,15 @@ fn storage_on_demand_is_given_back() {
     assert_eq!(idle(&talk), 2, "nothing is kept of the line within the text");
 }
 
-/// A handler of nothing but what it must have.
-struct Least;
-
-impl Handler for Least {
-    fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> {
-        Answer::Accept
-    }
-    fn text(&mut self, _: &[u8]) -> Flow<'_> {
-        Flow::Continue
-    }
-    fn message(&mut self, _: u16) -> Answer<'_> {
-        Answer::Accept
-    }
-}
-
 #[test]
 fn a_handler_may_be_the_least_or_borrowed() {
-    // What no reply shows.
+    // What no reply shows. Sink has what it must have, and no more.
     fn call(mut handler: impl Handler) -> (usize, u16) {
         handler.reset();
         handler.closed(Ending::Lost);
         (handler.room(Waker::noop()), handler.backlog())
     }
-    assert_eq!(call(Least), (usize::MAX, 1));
+    assert_eq!(call(Sink), (usize::MAX, 1));
     let mut notes = Notes::new();
     (notes.room, notes.backlog) = (7, 3);
     assert_eq!(call(&mut notes), (7, 3));

@@ -86,7 +86,7 @@ impl Files {
     }
 
     /// Prints the envelope of each message that was stored on `output`, as a line of JSON in which `file` is the name of
-    /// the message's. When it can't be written to any more, `failed` is called once and messages get 451.
+    /// the message's. When it can't be written to any more, `failed` is called once; what is stored is accepted all the same.
     ///
     /// # Errors
     /// The thread that owns `output` can't be started.
@@ -118,7 +118,7 @@ impl ProcessMessage for Files {
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
         let cx = &mut Context::from_waker(waker);
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
+        let stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Storing(mut stored, unanswered) => match Pin::new(&mut stored).poll(cx) {
                 Poll::Pending => Stage::Storing(stored, unanswered),
                 Poll::Ready(stored) => match stored.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
@@ -134,7 +134,7 @@ impl ProcessMessage for Files {
             },
             stage => stage,
         };
-        match std::mem::replace(&mut self.stage, Stage::Idle) {
+        match stage {
             Stage::Printing(mut printed, unanswered) => match Pin::new(&mut printed).poll(cx) {
                 Poll::Pending => self.stage = Stage::Printing(printed, unanswered),
                 // It is stored; that its line was not printed has been told.

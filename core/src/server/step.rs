@@ -108,8 +108,7 @@ pub fn step<L: Store, O: Store>(
     let event = loop {
         let room = if session.state() == State::Text { handler.room(waker) } else { usize::MAX };
         match session.poll(input, room) {
-            Event::Text(octets) => {
-                let mut octets = octets;
+            Event::Text(mut octets) => {
                 loop {
                     if let Flow::Refuse(reply) = handler.text(octets) {
                         session.flow(Flow::Refuse(reply));

@@ -62,9 +62,14 @@ impl Text {
         }
         let left = self.left;
         let octets = self.decoder.short_line(input, || room().min(left))?;
-        self.left = left.wrapping_sub(octets.len());
-        *epoch = epoch.wrapping_add(u32::from(is_next_block(left, self.left)));
+        self.leave(left.wrapping_sub(octets.len()), epoch);
         Some(octets)
+    }
+
+    /// So many octets are left now.
+    fn leave(&mut self, left: usize, epoch: &mut u32) {
+        let before = core::mem::replace(&mut self.left, left);
+        *epoch = epoch.wrapping_add(u32::from(is_next_block(before, left)));
     }
 
     pub(crate) fn refuse(&mut self) {
@@ -96,8 +101,7 @@ impl Text {
         match self.decoder.next(input, room) {
             Piece::Text(octets) => {
                 let Some(after) = left.checked_sub(octets.len()) else { return Received::Exhausted };
-                self.left = after;
-                *epoch = epoch.wrapping_add(u32::from(is_next_block(left, after)));
+                self.leave(after, epoch);
                 if is_wanted { Received::Wanted(octets) } else { Received::Dropped }
             }
             Piece::End => Received::End(self.fate),

@@ -63,13 +63,16 @@ pub(crate) fn printable_prefix(octets: &[u8]) -> usize {
     octets.len().wrapping_sub(rest.len())
 }
 
+/// A one in each of eight octets, and the top bit of each.
+const EACH: u64 = 0x0101_0101_0101_0101;
+const TOP: u64 = EACH.wrapping_mul(0x80);
+
 /// Not 0 if one of eight octets is not printable; the lowest bit that is set is that of the first such octet.
 const fn not_printable(eight: u64) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     // A borrow that reaches the next octet comes from one that is not printable itself.
     let control = eight.wrapping_sub(EACH.wrapping_mul(0x20));
     let delete = (eight ^ EACH.wrapping_mul(0x7f)).wrapping_sub(EACH);
-    (eight | control | delete) & EACH.wrapping_mul(0x80)
+    (eight | control | delete) & TOP
 }
 
 /// Whether the octets are a domain as most are: 8 to 63 letters and digits, with single dots and hyphens between them.
@@ -92,8 +95,6 @@ pub(crate) fn is_plain_domain(octets: &[u8]) -> bool {
 /// Not 0 if one of eight octets is no letter, digit, hyphen or dot, or if two of the eight that are no letter and no
 /// digit are neighbours.
 const fn not_plain(eight: u64) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const TOP: u64 = EACH.wrapping_mul(0x80);
     // The top bit of each octet: it is at least `first`, and not above `last`. True below 128, and what is not is bad.
     const fn within(eight: u64, first: u8, last: u8) -> u64 {
         let at_least = eight.wrapping_add(EACH.wrapping_mul(0x80_u8.wrapping_sub(first) as u64));
