@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use common::{Notes, Talk, Verdict, built, say};
 use heapless::Vec as Inline;
-use smtpd_core::server::{Answer, Config, Ending, Event, Flow, Peer, Progress, Session, State, step};
+use smtpd_core::server::{Answer, Config, Ending, Event, Flow, Peer, Progress, Session, State, Watch, step};
 use smtpd_core::wire::Reply;
 
 const TO_TEXT: [&str; 4] = ["EHLO c.example", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"];
@@ -275,4 +275,37 @@ fn a_421_within_the_text_waits_for_room() {
     talk.session.end(Ending::Expired);
     assert_eq!(talk.session.poll(&mut input, 9), Event::Closed(Ending::Refused));
     assert_eq!(talk.session.output(), b"354 End data with <CR><LF>.<CR><LF>\r\n");
+}
+
+#[test]
+fn a_watch_counts_from_the_last_change_and_from_the_beginning() {
+    let mut config = Config::new("mx.example.org");
+    (config.timers.command, config.timers.session) = (10, 25);
+    // A clock that wraps within the session.
+    let begin = u32::MAX - 4_000;
+    let at = |millis: u32| begin.wrapping_add(millis);
+    let mut session = Session::new(&config, Peer::default());
+    let mut watch = Watch::new(begin);
+    assert_eq!(watch.left(&session, at(0)), Some(10_000));
+    assert_eq!(watch.left(&session, at(9_999)), Some(1));
+    assert_eq!(watch.left(&session, at(10_000)), Some(0));
+    assert_eq!(watch.left(&session, at(4_000_000)), Some(0), "never less than nothing");
+    assert!(matches!(session.poll(&mut &b""[..], 0), Event::Connected(_)));
+    assert!(session.answer(Answer::Accept));
+    session.sent(session.output().len());
+    assert_eq!(watch.left(&session, at(8_000)), Some(10_000));
+    assert_eq!(session.poll(&mut &b"NOO"[..], 0), Event::Idle);
+    assert_eq!(watch.left(&session, at(17_000)), Some(1_000), "single octets buy no time");
+    assert_eq!(session.poll(&mut &b"P\r\n"[..], 0), Event::Handled);
+    assert_eq!(watch.left(&session, at(17_000)), Some(8_000), "the whole session's time comes first");
+    assert_eq!(watch.left(&session, at(25_000)), Some(0));
+    // Without limits, and with one that is longer than the clock goes.
+    for secs in [0, 5_000_000] {
+        (config.timers.command, config.timers.session) = (secs, secs);
+        let session = Session::new(&config, Peer::default());
+        assert_eq!(Watch::new(0).left(&session, u32::MAX), None);
+    }
+    config.timers.session = 3;
+    let session = Session::new(&config, Peer::default());
+    assert_eq!(Watch::new(0).left(&session, 1_000), Some(2_000));
 }

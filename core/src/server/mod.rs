@@ -17,6 +17,7 @@ mod session;
 mod step;
 mod text;
 mod texts;
+mod watch;
 
 pub use config::{Commands, Config, Limits, Timers};
 pub use event::{Answer, Body, Ending, Event, Flow, Hello, Mail, Patience, Peer, Rcpt, Tls, Verify};
@@ -28,5 +29,6 @@ pub use python::Dialect;
 pub use session::Session;
 pub use step::{Progress, step};
 pub use texts::Texts;
+pub use watch::Watch;
 
 pub use crate::wire::Reply;

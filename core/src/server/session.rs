@@ -9,7 +9,7 @@ use super::line::{self, Kept, Line};
 use super::order::{Question, State};
 use super::output::{Output, sends_enhanced};
 use super::text::{Fate, Received, Text};
-use super::{Config, Extensions, Order, Texts};
+use super::{Config, Extensions, Order, Texts, Timers};
 use crate::log;
 use crate::store::Store;
 use crate::wire::{IS_HOST, Reply};
@@ -282,10 +282,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    /// How long to wait for what the session waits for now.
+    pub(crate) const fn timers(&self) -> &Timers {
+        &self.config.timers
+    }
+
+    /// How long to wait for what the session waits for now. [`Watch`](super::Watch) keeps the time by it.
     #[must_use]
     pub fn patience(&self) -> Patience {
-        let timers = &self.config.timers;
+        let timers = self.timers();
         let secs = match self.order.question {
             Question::None if !self.output().is_empty() => timers.output,
             Question::None if self.order.state == State::Text => timers.text,

@@ -1,6 +1,6 @@
 //! The server's session, its order and its settings.
 
-use smtpd_core::server::{Commands, Config, Extensions, Handler, Order, Peer, step};
+use smtpd_core::server::{Commands, Config, Extensions, Handler, Order, Peer, Watch, step};
 
 /// With the storage that a device has.
 type Session = smtpd_core::server::Session<'static>;
@@ -23,6 +23,8 @@ pub fn all() {
         Session::sent as (_, _),
         Session::patience as (_),
         Session::end as (_, _),
+        Watch::new as (_),
+        Watch::left as (_, &'static Session, _),
         step as (&'static mut Session, _, &'static mut dyn Handler, _),
     ];
     #[cfg(feature = "everything")]

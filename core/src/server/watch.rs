@@ -1,0 +1,56 @@
+//! A session's time, on the caller's clock.
+
+use super::Session;
+use crate::store::Store;
+
+/// Says when a session's time is up, for adapters without timers of their own.
+///
+/// The clock counts milliseconds from anywhere and may wrap; it is looked at before each wait, and never goes back.
+///
+/// ```
+/// use smtpd_core::server::{Config, Ending, Peer, Session, Watch};
+/// let config = Config::new("mx.example.org");
+/// let mut session = Session::new(&config, Peer::default());
+/// let mut watch = Watch::new(7);
+/// assert_eq!(watch.left(&session, 7), Some(300_000));
+/// if watch.left(&session, 300_007) == Some(0) {
+///     session.end(Ending::Expired);
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    began: u32,
+    since: u32,
+    epoch: u32,
+}
+
+impl Watch {
+    /// For a session that begins `now`.
+    #[must_use]
+    pub const fn new(now: u32) -> Self {
+        Self { began: now, since: now, epoch: 0 }
+    }
+
+    /// Milliseconds until the session's time is up: 0, end it with [`Ending::Expired`](super::Ending::Expired); none, it
+    /// may take for ever.
+    pub fn left<L: Store, O: Store>(&mut self, session: &Session<'_, L, O>, now: u32) -> Option<u32> {
+        let patience = session.patience();
+        if patience.epoch != self.epoch {
+            (self.epoch, self.since) = (patience.epoch, now);
+        }
+        let step = left(patience.secs, self.since, now);
+        let whole = left(session.timers().session, self.began, now);
+        match (step, whole) {
+            (Some(step), Some(whole)) => Some(step.min(whole)),
+            (step, whole) => step.or(whole),
+        }
+    }
+}
+
+/// Milliseconds that are left of `secs`, none for 0; what is too long for the clock's 49 days stands for ever.
+fn left(secs: u32, since: u32, now: u32) -> Option<u32> {
+    if secs == 0 {
+        return None;
+    }
+    Some(secs.checked_mul(1_000)?.saturating_sub(now.wrapping_sub(since)))
+}
