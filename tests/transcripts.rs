@@ -4,12 +4,11 @@
 mod files;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use heapless::Vec;
 use libtest_mimic::{Arguments, Failed, Trial};
 use smtpd_core::server::{Peer, Session};
-use smtpd_mock::{Driver, Memory, Mode, Transcript, play};
+use smtpd_mock::{Driver, Memory, Mode, Reads, Script, play};
 
 fn main() -> ExitCode {
     let trials = files::all().into_iter().flat_map(|transcript| {
@@ -25,14 +24,15 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
-fn trial(transcript: &Arc<Transcript>, driver: impl Driver + Send + 'static) -> Trial {
-    let name = format!("{}::{}", driver.name(), transcript.file);
-    let is_ignored = transcript.why_not(driver.name()).is_some();
-    let transcript = Arc::clone(transcript);
+fn trial(script: &Script, driver: impl Driver + Send + 'static) -> Trial {
+    let name = format!("{}::{}", driver.name(), script.file);
+    let is_ignored = script.why_not(driver.name()).is_some();
+    let mut script = script.clone();
     let run = move || {
         for mode in [Mode::LockStep, Mode::Pipelined] {
-            for cut in [1, 2, 3, 7, 64, usize::MAX] {
-                play(&transcript, &driver, cut, mode).map_err(Failed::from)?;
+            for octets in [1, 2, 3, 7, 64, usize::MAX] {
+                (script.mode, script.reads) = (mode, Reads::Of(octets));
+                play(&script, &driver).map_err(Failed::from)?;
             }
         }
         Ok(())

@@ -1,15 +1,13 @@
 //! Where the transcripts lie.
 
-use std::sync::Arc;
-
-use smtpd_mock::Transcript;
+use smtpd_mock::Script;
 
 /// All transcripts, by name.
 ///
 /// # Panics
 /// When one can't be read, or has a mistake.
 #[must_use]
-pub(crate) fn all() -> Vec<Arc<Transcript>> {
+pub(crate) fn all() -> Vec<Script> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .expect("tests/transcripts")
@@ -19,10 +17,7 @@ pub(crate) fn all() -> Vec<Arc<Transcript>> {
     names.sort();
     let read = |name: &String| {
         let text = std::fs::read_to_string(format!("{folder}/{name}")).expect("a text file");
-        match Transcript::parse(name, &text) {
-            Ok(transcript) => Arc::new(transcript),
-            Err(error) => panic!("{error}"),
-        }
+        Script::parse(name, &text).unwrap_or_else(|error| panic!("{error}"))
     };
     names.iter().map(read).collect()
 }

@@ -1,11 +1,16 @@
 //! A server's end without I/O: a session and its handler, stepped until nothing moves.
 
-use std::task::Waker;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::task::Waker;
+use core::time::Duration;
 
-use smtpd_core::server::{Config, Ending, Handler, Progress, Session, step};
+use smtpd_core::server::{Config, Ending, Handler, Progress, Session, State, Watch, step};
 use smtpd_core::store::Store;
 
-use crate::{Actor, Connection, Driver, Outside, Transcript};
+use crate::{Act, Actor, Clock, Connection, Driver, Reads, Received, Script};
 
 /// A server in memory, and what it was sent.
 #[derive(Debug)]
@@ -14,11 +19,17 @@ pub struct End<'c, H, L: Store, O: Store> {
     pub session: Session<'c, L, O>,
     /// Its handler.
     pub handler: H,
+    clock: Clock,
+    watch: Watch,
     input: Vec<u8>,
     /// Octets of the input that were read, taken or not.
     read: usize,
-    cut: usize,
+    /// Octets that were read in all.
+    all: usize,
+    reads: Reads,
+    progress: Progress,
     is_closed: bool,
+    is_stalled: bool,
     trips: u32,
     has_spoken: bool,
 }
@@ -27,10 +38,23 @@ pub struct End<'c, H, L: Store, O: Store> {
 const STUCK: u32 = 64;
 
 impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
-    /// A server that reads at most `cut` octets at once.
-    pub fn new(session: Session<'c, L, O>, handler: H, cut: usize) -> Self {
-        let input = Vec::new();
-        Self { session, handler, input, read: 0, cut, is_closed: false, trips: 0, has_spoken: false }
+    /// A server that reads so, on this clock.
+    pub fn new(session: Session<'c, L, O>, handler: H, reads: Reads, clock: &Clock) -> Self {
+        Self {
+            session,
+            handler,
+            clock: clock.clone(),
+            watch: Watch::new(clock.millis()),
+            input: Vec::new(),
+            read: 0,
+            all: 0,
+            reads,
+            progress: Progress::Moved,
+            is_closed: false,
+            is_stalled: false,
+            trips: 0,
+            has_spoken: false,
+        }
     }
 
     /// The peer sends octets.
@@ -40,37 +64,35 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
         }
     }
 
-    /// Steps until nothing moves; what it said.
+    /// Steps until nothing moves; adds what it said.
     ///
     /// # Panics
     /// When the session spins: steps move nothing and go on saying that they do. When it goes on after its end.
-    pub fn turn(&mut self) -> Vec<u8> {
-        let mut said = Vec::new();
-        let mut still = 0;
+    pub fn turn(&mut self, said: &mut Vec<u8>) {
+        let (mut still, before) = (0, said.len());
+        let mut taken_in_all = 0;
         while still < STUCK {
-            let mut input = &self.input[..self.read];
-            let progress = step(&mut self.session, &mut input, &mut self.handler, Waker::noop());
-            let taken = self.read - input.len();
-            self.input.drain(..taken);
-            self.read -= taken;
+            let mut input = &self.input[taken_in_all..self.read];
+            let given = input.len();
+            self.progress = step(&mut self.session, &mut input, &mut self.handler, Waker::noop());
+            let taken = given - input.len();
+            taken_in_all += taken;
             let mut moved = taken > 0;
             if taken > 0 && self.has_spoken {
                 self.trips += 1;
                 self.has_spoken = false;
             }
-            if progress != Progress::Moved {
+            if self.progress != Progress::Moved {
                 let output = self.session.output();
                 said.extend_from_slice(output);
                 moved |= !output.is_empty();
                 let sent = output.len();
                 self.session.sent(sent);
             }
-            if matches!(progress, Progress::Read | Progress::Wait { read: true }) {
-                let more = self.cut.min(self.input.len() - self.read);
-                self.read += more;
-                moved |= more > 0;
+            if matches!(self.progress, Progress::Read | Progress::Wait { read: true }) {
+                moved |= self.read();
             }
-            match progress {
+            match self.progress {
                 Progress::Closed => {
                     self.is_closed = true;
                     self.stay_closed();
@@ -79,10 +101,24 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
                 Progress::Read if !moved => break,
                 _ => still = if moved { 0 } else { still + 1 },
             }
-            assert!(still < STUCK || progress != Progress::Moved, "the session spins");
+            assert!(still < STUCK || self.progress != Progress::Moved, "the session spins");
         }
-        self.has_spoken |= !said.is_empty();
-        said
+        self.input.drain(..taken_in_all);
+        self.read -= taken_in_all;
+        self.has_spoken |= said.len() > before;
+    }
+
+    /// Reads once; true if anything came.
+    fn read(&mut self) -> bool {
+        let there = self.input.len() - self.read;
+        let more = match self.reads {
+            Reads::Of(octets) => octets.min(there),
+            Reads::Cut(at) if self.all < at => (at - self.all).min(there),
+            Reads::Cut(_) => there,
+        };
+        self.read += more;
+        self.all += more;
+        more > 0
     }
 
     /// A session that is over stays so: further steps say it again, and its handler hears nothing more.
@@ -107,6 +143,41 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
     /// Ends the session from outside.
     pub fn end(&mut self, why: Ending) {
         self.session.end(why);
+    }
+
+    /// Lets time pass, and the session's timer with it; adds what it says.
+    pub fn pass(&mut self, time: Duration, said: &mut Vec<u8>) {
+        let end = self.clock.now() + time;
+        loop {
+            self.turn(said);
+            let rest = end.saturating_sub(self.clock.now());
+            let left = self.left().unwrap_or(Duration::MAX);
+            if left > rest {
+                self.clock.advance(rest);
+                return self.turn(said);
+            }
+            self.clock.advance(left);
+            self.session.end(Ending::Expired);
+        }
+    }
+
+    /// The time that the session has left, if it has not for ever.
+    fn left(&mut self) -> Option<Duration> {
+        if self.is_closed {
+            return None;
+        }
+        let left = self.watch.left(&self.session, self.clock.millis())?;
+        Some(Duration::from_millis(left.into()))
+    }
+
+    fn waits_for(&self) -> String {
+        match (self.progress, self.session.state()) {
+            (Progress::Closed, _) => "for nothing: its session is over".into(),
+            (Progress::Wait { .. }, State::Text) => "for its handler to have room for text".into(),
+            (Progress::Wait { .. }, state) => format!("for its handler's answer ({} open, {state:?})", self.session.open()),
+            (_, State::Text) => "for text, or the end of it".into(),
+            (_, state) => format!("for a command ({state:?})"),
+        }
     }
 }
 
@@ -148,8 +219,9 @@ where
         self.name
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
-        Box::new(End::new((self.session)(&transcript.config), actor.later(self.later), cut))
+    fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's> {
+        let session = (self.session)(&script.config);
+        Box::new(End::new(session, actor.later(self.later), script.reads, &Clock::new()))
     }
 }
 
@@ -158,27 +230,41 @@ impl<H: Handler, L: Store, O: Store> Connection for End<'_, H, L, O> {
         End::send(self, octets);
     }
 
-    fn receive(&mut self, said: &mut Vec<u8>, _: usize) -> bool {
-        said.extend(self.turn());
-        self.is_closed
-    }
-
-    fn outside(&mut self, what: Outside) {
-        self.turn();
-        self.end(match what {
-            Outside::Lost => Ending::Lost,
-            Outside::Expired => Ending::Expired,
-            Outside::Stopping => Ending::Stopping,
-        });
-        self.turn_if_lost(what);
-    }
-}
-
-impl<H: Handler, L: Store, O: Store> End<'_, H, L, O> {
-    /// Nobody listens any more.
-    fn turn_if_lost(&mut self, what: Outside) {
-        if what == Outside::Lost {
-            self.turn();
+    fn receive(&mut self, said: &mut Vec<u8>) -> Received {
+        let before = said.len();
+        self.turn(said);
+        match () {
+            () if self.is_closed => Received::End,
+            () if said.len() > before => Received::More,
+            () => Received::Nothing,
         }
+    }
+
+    fn act(&mut self, act: Act) {
+        let mut said = Vec::new();
+        self.turn(&mut said);
+        match act {
+            Act::Drop | Act::Reset => {
+                self.end(Ending::Lost);
+                self.turn(&mut said);
+            }
+            Act::Stop => self.end(Ending::Stopping),
+            Act::Stall => self.is_stalled = true,
+        }
+    }
+
+    fn pass(&mut self, time: Duration, said: &mut Vec<u8>) -> bool {
+        End::pass(self, time, said);
+        true
+    }
+
+    fn next(&mut self) -> Option<Duration> {
+        // A command that the script does not say comes at no time.
+        let waits_for_itself = matches!(self.progress, Progress::Wait { .. }) || self.is_stalled;
+        if waits_for_itself { self.left() } else { None }
+    }
+
+    fn waits_for(&self) -> String {
+        End::waits_for(self)
     }
 }

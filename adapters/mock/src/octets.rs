@@ -1,5 +1,8 @@
 //! Octets as text that a person reads: `\r \n \t \\ \" \xNN`, and `\(1000:a)` for repetition.
 
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 /// The octets, escaped; on one line.
 #[must_use]
 pub fn escape(octets: &[u8]) -> String {

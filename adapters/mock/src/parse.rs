@@ -1,38 +1,56 @@
-//! The text form of a transcript.
+//! The text form of a script.
 //!
 //! ```text
 //! # What it proves, with the clause
 //! @ size 10                                    a setting, see below
-//! C: MAIL FROM:<a@b.example>                   the client sends this line and CRLF
-//! B: a\r\n.\r\n                                the client sends these octets, escaped; nothing is added
+//! C: MAIL FROM:<a@b.example>                   the client says this line and CRLF
+//! B: a\r\n.\r\n                                the client says these octets, escaped; nothing is added
 //! S: 250 2.1.0 OK                              the server says this line and CRLF
+//! SB: 250-torn                                 the server says these octets, escaped; nothing is added
 //! H: mail <a@b.example>                        the handler hears this call, and accepts
 //! H: rcpt <no@b.example> => 550 5.1.1 No       ... and answers so
 //! H: rcpt <b@b.example> => later               ... says first that it does not know yet; `later*3`, `later 550 No`
 //! H?: reset                                    the handler may hear this call
-//! X: lost                                      from outside: lost, expired, stopping
+//! @+30s                                        time passes: ms, s, m, h
+//! !drop                                        the side that the script plays closes its end
+//! !reset                                       ... resets the connection
+//! !stall                                       ... says and reads nothing any more
+//! !stop                                        the server is told to stop
 //! ```
 //!
-//! `C*100:` is a hundred of them, `{n}` in it their number from 1; so for `B`, `S` and `H`.
+//! What may vary: `{*}` in a line stands for any octets, `{name}` for any octets that are the same wherever the name
+//! stands, `C: {...}` or `S: {...}` for any number of lines, `H: {...}` for any number of calls. A side that the script
+//! plays can say a `{name}` that was heard before. `B` and `SB` hold no placeholders.
+//!
+//! `C*100:` is a hundred of them, `{n}` in it their number from 1; so for `B`, `S`, `SB` and `H`.
 //!
 //! Calls: `connected`, `helo NAME`, `ehlo NAME` (LHLO too), `mail <PATH> PARAMETERS`, `rcpt <PATH> PARAMETERS`, `data`,
 //! `text "OCTETS"` (however the text comes in pieces; `text "abc" => 552 No` refuses behind these octets), `message N`,
 //! `verify STRING`, `expand STRING`, `reset`, `closed WHY`. Of these, `connected`, `helo`, `ehlo` and `data` may be left
-//! out; all others must be there. A transcript ends when the server closes the connection, or with `X: lost`.
+//! out; all others must be there. In a script without any `H`, calls are not compared. A dialogue ends when the other side closes the
+//! connection, or with `!drop` or `!reset`; of what stands behind those and behind `!stall`, the handler hears a beginning.
 //!
-//! Settings: those of [`Config`] (`host greeting size drain line recipients commands errors transactions`, `lmtp`,
-//! `no_hello_needed`, `disable VERB`, `without EXTENSION`), those of the handler (`room N`, `backlog N`,
-//! `acts_on nothing`), and `not DRIVER: reason`.
+//! Settings: those of [`Config`] (`host greeting size drain line recipients commands errors transactions`, the timers
+//! `command text output answer data message session` as `timer NAME SECONDS`, `lmtp`, `no_hello_needed`, `disable VERB`,
+//! `without EXTENSION`), those of the handler (`room N`, `backlog N`, `acts_on nothing`), how it is played (`pipelined`,
+//! `reads N` octets at once, `cut N` reads up to this octet first, `limit 2h` of time in all, which is an hour by default),
+//! and `not DRIVER: reason`.
 
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use smtpd_core::server::{Config, Extensions};
 use smtpd_core::wire::split;
 
-use crate::{Act, Call, Outside, Response, Transcript, unescape};
+use crate::pattern::Said;
+use crate::{Act, Call, Entry, Mode, Reads, Response, Script, Side, What, unescape};
 
-/// A mistake in a transcript.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A mistake in a script.
+#[derive(Clone, PartialEq, Eq)]
 pub struct ParseError {
     /// The file.
     pub file: String,
@@ -40,68 +58,100 @@ pub struct ParseError {
     pub line: usize,
     /// What was expected there.
     pub expected: String,
+    /// What stands there.
+    pub got: String,
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: expected {}", self.file, self.line, self.expected)
+        let Self { file, line, expected, got } = self;
+        write!(f, "{file}:{line}: expected {expected}\n    {got}")
     }
 }
 
-impl std::error::Error for ParseError {}
+/// As [`Display`](fmt::Display), so that `unwrap` shows it well.
+impl fmt::Debug for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
-impl Transcript {
-    /// Reads a transcript; `file` is its name in messages.
+impl core::error::Error for ParseError {}
+
+impl Script {
+    /// Reads a script; `file` is its name in messages.
     ///
     /// # Errors
     /// The first line with a mistake, and what was expected there.
     pub fn parse(file: &str, text: &str) -> Result<Self, ParseError> {
-        let mut transcript = Self {
+        let mut entries = Vec::new();
+        let mut script = Self {
             file: file.into(),
             config: Config::new("mx.example.org"),
-            acts: Vec::new(),
-            calls: Vec::new(),
+            entries: [].into(),
             room: None,
             backlog: 1,
             acts_on: Extensions::EIGHTBITMIME,
+            mode: Mode::LockStep,
+            reads: Reads::Of(usize::MAX),
+            limit: Duration::from_secs(3_600),
             not: Vec::new(),
+            settings: Vec::new(),
         };
-        for (number, line) in text.lines().enumerate() {
-            let number = number + 1;
-            transcript.line(number, line).map_err(|expected| ParseError {
+        for (number, text) in text.lines().enumerate() {
+            let line = number + 1;
+            script.line(line, text, &mut entries).map_err(|expected| ParseError {
                 file: file.into(),
-                line: number,
+                line,
                 expected,
+                got: text.into(),
             })?;
         }
-        Ok(transcript)
+        script.entries = entries.into();
+        Ok(script)
     }
 
-    fn line(&mut self, number: usize, line: &str) -> Result<(), String> {
-        if line.is_empty() || line.starts_with('#') {
+    /// Reads a script from a file.
+    ///
+    /// # Errors
+    /// The file can't be read, or has a mistake.
+    #[cfg(feature = "std")]
+    pub fn read(path: impl AsRef<std::path::Path>) -> std::io::Result<Self> {
+        let name = path.as_ref().display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| std::io::Error::new(error.kind(), format!("{name}: {error}")))?;
+        Self::parse(&name, &text).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
+    }
+
+    fn line(&mut self, line: usize, text: &str, entries: &mut Vec<Entry>) -> Result<(), String> {
+        if text.is_empty() || text.starts_with('#') {
             return Ok(());
         }
-        if let Some(setting) = line.strip_prefix("@ ") {
+        if let Some(setting) = text.strip_prefix("@ ") {
             return self.setting(setting);
         }
-        const EXPECTED: &str = "`C: `, `B: `, `S: `, `H: `, `H?: `, `X: `, `@ ` or `#`";
-        let (kind, rest) = line.split_once(':').ok_or(EXPECTED)?;
+        if let Some(what) = happening(text)? {
+            entries.push(Entry { line, what });
+            return Ok(());
+        }
+        const EXPECTED: &str = "`C: `, `B: `, `S: `, `SB: `, `H: `, `H?: `, `@ setting`, `@+30s`, `!drop`, `!reset`, `!stall`, `!stop` or `#`";
+        let (kind, rest) = text.split_once(':').ok_or(EXPECTED)?;
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
         let (kind, count) = match kind.split_once('*') {
             Some((kind, count)) => (kind, count.parse().map_err(|_| "a number behind `*`")?),
             None => (kind, 1),
         };
         for turn in 1..=count {
-            let rest = if count > 1 { rest.replace("{n}", &turn.to_string()) } else { rest.into() };
-            match kind {
-                "C" => self.acts.push((number, Act::Client([rest.as_bytes(), b"\r\n"].concat()))),
-                "B" => self.acts.push((number, Act::Client(unescape(&rest)?))),
-                "S" => self.acts.push((number, Act::Server([rest.as_bytes(), b"\r\n"].concat()))),
-                "H" => self.calls.push(call(number, &rest, false)?),
-                "H?" => self.calls.push(call(number, &rest, true)?),
-                "X" => self.acts.push((number, Act::Outside(outside(&rest)?))),
+            let rest = if count > 1 { rest.replace("{n}", &turn.to_string()) } else { rest.to_owned() };
+            let what = match kind {
+                "C" => What::Says(Side::Client, Said::line(&rest)),
+                "B" => What::Says(Side::Client, Said::Octets(unescape(&rest)?)),
+                "S" => What::Says(Side::Server, Said::line(&rest)),
+                "SB" => What::Says(Side::Server, Said::Octets(unescape(&rest)?)),
+                "H" => What::Hears(call(&rest, false)?),
+                "H?" => What::Hears(call(&rest, true)?),
                 _ => return Err(EXPECTED.into()),
-            }
+            };
+            entries.push(Entry { line, what });
         }
         Ok(())
     }
@@ -110,7 +160,7 @@ impl Transcript {
         let (name, value) = setting.split_once(' ').unwrap_or((setting, ""));
         let config = &mut self.config;
         match name {
-            // A transcript lives as long as the tests; its names are few.
+            // A script lives as long as the tests; its names are few.
             "host" => config.host = String::leak(value.into()),
             "greeting" => config.greeting = String::leak(value.into()),
             "size" => config.limits.size = parsed(value)?,
@@ -120,6 +170,20 @@ impl Transcript {
             "commands" => config.limits.commands = parsed(value)?,
             "errors" => config.limits.errors = parsed(value)?,
             "transactions" => config.limits.transactions = parsed(value)?,
+            "timer" => {
+                let (name, secs) = value.split_once(' ').ok_or("`timer NAME SECONDS`")?;
+                let timers = &mut config.timers;
+                *match name {
+                    "command" => &mut timers.command,
+                    "text" => &mut timers.text,
+                    "output" => &mut timers.output,
+                    "answer" => &mut timers.answer,
+                    "data" => &mut timers.data,
+                    "message" => &mut timers.message,
+                    "session" => &mut timers.session,
+                    _ => return Err("`command`, `text`, `output`, `answer`, `data`, `message` or `session`".into()),
+                } = parsed(secs)?;
+            }
             "lmtp" => config.lmtp = true,
             "no_hello_needed" => config.need_hello = false,
             "disable" => match split(value.as_bytes()) {
@@ -133,12 +197,27 @@ impl Transcript {
             "room" => self.room = Some(parsed(value)?),
             "backlog" => self.backlog = parsed(value)?,
             "acts_on" if value == "nothing" => self.acts_on = Extensions::NONE,
+            "limit" => self.limit = time(value).ok_or("a time: 90s, 5m, 2h")?,
             "not" => {
                 let (driver, reason) = value.split_once(": ").ok_or("`not DRIVER: reason`")?;
                 self.not.push((driver.into(), reason.into()));
             }
+            // Not among the settings as they were written: these are set by whoever plays the script, too.
+            "pipelined" => {
+                self.mode = Mode::Pipelined;
+                return Ok(());
+            }
+            "reads" => {
+                self.reads = Reads::Of(parsed::<core::num::NonZeroUsize>(value)?.get());
+                return Ok(());
+            }
+            "cut" => {
+                self.reads = Reads::Cut(parsed(value)?);
+                return Ok(());
+            }
             _ => return Err("the name of a setting".into()),
         }
+        self.settings.push(setting.into());
         Ok(())
     }
 }
@@ -147,21 +226,41 @@ fn parsed<N: core::str::FromStr>(value: &str) -> Result<N, String> {
     value.parse().map_err(|_| "a number that fits the setting".into())
 }
 
-fn outside(what: &str) -> Result<Outside, String> {
-    match what {
-        "lost" => Ok(Outside::Lost),
-        "expired" => Ok(Outside::Expired),
-        "stopping" => Ok(Outside::Stopping),
-        _ => Err("`lost`, `expired` or `stopping`".into()),
+/// `@+30s`, `!drop` and the like.
+fn happening(text: &str) -> Result<Option<What>, String> {
+    if let Some(passes) = text.strip_prefix("@+") {
+        return Ok(Some(What::Pass(time(passes).ok_or("a time behind `@+`: 200ms, 30s, 5m, 1h")?)));
     }
+    let Some(act) = text.strip_prefix('!') else { return Ok(None) };
+    Ok(Some(What::Act(match act {
+        "drop" => Act::Drop,
+        "reset" => Act::Reset,
+        "stall" => Act::Stall,
+        "stop" => Act::Stop,
+        _ => return Err("`!drop`, `!reset`, `!stall` or `!stop`".into()),
+    })))
 }
 
-fn call(line: usize, text: &str, is_optional: bool) -> Result<Call, String> {
+/// `200ms`, `30s`, `5m`, `1h`.
+fn time(text: &str) -> Option<Duration> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "m" => Duration::from_secs(number.checked_mul(60)?),
+        "h" => Duration::from_secs(number.checked_mul(3_600)?),
+        _ => return None,
+    })
+}
+
+fn call(text: &str, is_optional: bool) -> Result<Call, String> {
     const CALLS: [&str; 12] =
         ["connected", "helo", "ehlo", "mail", "rcpt", "data", "text", "message", "verify", "expand", "reset", "closed"];
     let word = text.split(' ').next().unwrap_or("");
-    if !CALLS.contains(&word) {
-        return Err(format!("a call: {}", CALLS.join(", ")));
+    if text != ANY_CALLS && !CALLS.contains(&word) {
+        return Err(format!("a call: {} or {ANY_CALLS}", CALLS.join(", ")));
     }
     let (call, octets, answer) = match text.strip_prefix("text \"") {
         Some(quoted) => {
@@ -176,8 +275,11 @@ fn call(line: usize, text: &str, is_optional: bool) -> Result<Call, String> {
         },
     };
     let (later, response) = answer.map_or(Ok((0, None)), self::answer)?;
-    Ok(Call { line, call: call.into(), text: octets, is_optional, later, response })
+    Ok(Call { call: call.into(), text: octets, is_optional, later, response })
 }
+
+/// Any number of calls.
+pub(crate) const ANY_CALLS: &str = "{...}";
 
 fn end_of_quoted(text: &str) -> Option<usize> {
     let mut is_escaped = false;
@@ -229,7 +331,12 @@ mod tests {
             ("H: text \"a", 1, "at the end of the text"),
             ("H: rcpt <a@b> => 550 4.1.1 No", 1, "class"),
             ("H: rcpt <a@b> => no", 1, "code"),
-            ("X: gone", 1, "`lost`"),
+            ("!gone", 1, "`!drop`"),
+            ("@+5", 1, "a time"),
+            ("@+x", 1, "a time"),
+            ("@ limit 5", 1, "a time"),
+            ("@ timer hello 5", 1, "`command`"),
+            ("@ reads 0", 1, "number"),
             ("@ sise 10", 1, "name of a setting"),
             ("@ recipients 70000", 1, "number"),
             ("@ disable NOPE", 1, "a command"),
@@ -237,15 +344,16 @@ mod tests {
             ("@ not tcp", 1, "reason"),
             (r"B: \q", 1, "one of"),
         ] {
-            let error = Transcript::parse("file.txt", text).unwrap_err();
+            let error = Script::parse("file.txt", text).unwrap_err();
             assert_eq!(error.line, line, "{text}");
             assert!(error.to_string().starts_with("file.txt:") && error.expected.contains(expected), "{error}");
+            assert_eq!(error.got, text.lines().nth(line - 1).unwrap());
         }
     }
 
     #[test]
     fn answers() {
-        let call = |text| call(1, text, false).unwrap();
+        let call = |text| call(text, false).unwrap();
         let no = Response { code: 550, enhanced: Some((1, 1)), text: b"No\nno".to_vec() };
         assert_eq!(call(r"rcpt <a@b> => 550 5.1.1 No\nno").response, Some(no.clone()));
         let later = call(r"rcpt <a@b> => later*3 550 5.1.1 No\nno");

@@ -1,19 +1,24 @@
-//! The client's part: sends, waits, compares; and says what differs so that a person sees it at a glance.
+//! Plays a script's client against a server, by whatever reaches it.
 
-use core::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
-use crate::{Act, Actor, Transcript, escape};
+use smtpd_core::server::{Handler, Peer, Session};
+
+use crate::calls::Notes;
+use crate::player::{Player, Step};
+use crate::{Act, Actor, Clock, End, Mismatch, Mode, Reads, Script, Side, Witness};
 
 /// A way to reach a server.
 pub trait Driver {
-    /// Its name, as transcripts call it.
+    /// Its name, as scripts call it.
     fn name(&self) -> &'static str;
 
-    /// Connects to a server with the transcript's settings, whose handler is `actor` and which reads at most `cut`
-    /// octets at once.
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't>;
+    /// Connects to a server with the script's settings, whose handler is `actor` and which reads as the script says.
+    fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's>;
 }
 
 /// A connection to a server.
@@ -21,178 +26,198 @@ pub trait Connection {
     /// Sends octets; what the server does not take any more is lost.
     fn send(&mut self, octets: &[u8]);
 
-    /// Adds what the server says to `said`, until there are `wanted` octets, the server closed, or it is plain that no
-    /// more will come. Octets beyond that are added as far as they are there already. True: the server closed.
-    fn receive(&mut self, said: &mut Vec<u8>, wanted: usize) -> bool;
+    /// Adds what the server says to `said`, as soon as it says anything, or it is plain that nothing will come.
+    fn receive(&mut self, said: &mut Vec<u8>) -> Received;
 
-    /// Makes something happen to the session once it has taken all that was sent.
-    fn outside(&mut self, what: Outside);
-}
+    /// Does something to the connection once the server has taken all that was sent.
+    fn act(&mut self, act: Act);
 
-/// What happens to a session from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outside {
-    /// The connection breaks.
-    Lost,
-    /// A timer runs out.
-    Expired,
-    /// The server stops.
-    Stopping,
-}
+    /// Lets time pass, and adds what the server says meanwhile; false: there is no clock at hand.
+    fn pass(&mut self, time: Duration, said: &mut Vec<u8>) -> bool {
+        let _ = (time, said);
+        false
+    }
 
-/// How the client sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It waits for each reply, and nothing more may have come then.
-    LockStep,
-    /// It sends all it has at once.
-    Pipelined,
-}
+    /// How long until something will happen by itself; none: nothing will.
+    fn next(&mut self) -> Option<Duration> {
+        None
+    }
 
-/// What differs from the transcript.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The file.
-    pub file: String,
-    /// The line in it; 0: its end.
-    pub line: usize,
-    /// Driver, mode and cut.
-    pub how: String,
-    /// What was expected there.
-    pub expected: String,
-    /// What came.
-    pub got: String,
-    /// All that the handler heard.
-    pub heard: Vec<String>,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, how, expected, got, heard } = self;
-        writeln!(f, "{file}:{line} ({how})\n  expected  {expected}\n  got       {got}\n  heard:")?;
-        let skipped = heard.len().saturating_sub(12);
-        heard.iter().skip(skipped).try_for_each(|call| writeln!(f, "    {call:.200}"))
+    /// What the server waits for, to be read behind `the server waits`.
+    fn waits_for(&self) -> String {
+        String::new()
     }
 }
 
-impl std::error::Error for Mismatch {}
+/// What came from a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Something; more may be there.
+    More,
+    /// Nothing, and nothing will as things are.
+    Nothing,
+    /// Perhaps something, and then the end.
+    End,
+}
+
+/// What came of a dialogue that was as its script says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Played {
+    /// All that the other side said.
+    pub said: Vec<u8>,
+    /// All that the handler heard, if the script had one: `rcpt <b@b.example>`.
+    pub heard: Vec<String>,
+    /// The time that it took, on its clock.
+    pub took: Duration,
+    /// The other side would have waited for ever: it has no timeout of its own.
+    pub is_stuck: bool,
+}
 
 /// How long a server in another thread may take to end after its client went.
+#[cfg(feature = "std")]
 const END: Duration = Duration::from_secs(15);
 
-/// Plays a transcript once. `cut`: octets that the server reads at once.
+/// Plays a script once against a server whose handler plays its part too.
 ///
 /// # Errors
 /// The first difference.
-pub fn play(transcript: &Arc<Transcript>, driver: &dyn Driver, cut: usize, mode: Mode) -> Result<(), Box<Mismatch>> {
-    let actor = Actor::new(transcript);
+pub fn play(script: &Script, driver: &dyn Driver) -> Result<Played, Box<Mismatch>> {
+    let actor = Actor::new(script);
     let notes = actor.notes();
-    let mut connection = driver.connect(transcript, actor, cut);
-    let mut client = Client { transcript, said: Vec::new(), expected: 0, is_closed: false };
-    let wire = client.perform(&mut *connection, mode);
+    let connection = driver.connect(script, actor);
+    perform(script, connection, &notes, driver.name())
+}
+
+impl Script {
+    /// Plays the client against a handler in a session in memory, and compares what it hears, if the script says that.
+    ///
+    /// ```
+    /// use smtpd_core::handlers::Sink;
+    /// use smtpd_mock::Script;
+    /// let script = Script::parse("sink.txt", "\
+    /// S: 220 {*}
+    /// C: HELO a.example
+    /// S: 250 {*}
+    /// C: RCPT TO:<b@b.example>
+    /// S: 503 {*}
+    /// !drop
+    /// ").unwrap();
+    /// script.play(&mut Sink).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The first difference. A panic of the handler, too: it names the place in the script.
+    pub fn play(&self, handler: &mut impl Handler) -> Result<Played, Box<Mismatch>> {
+        if let Some((at, call)) = self.calls().find(|(_, call)| call.response.is_some() || call.later > 0) {
+            let expected = "a call without an answer: the handler gives its own".into();
+            return Err(Box::new(Mismatch::new(self, Some(at), expected, format!("H: {call}"), Vec::new())));
+        }
+        let witness = Witness::new(self, handler);
+        let notes = witness.notes();
+        let session = Session::new(&self.config, Peer::default());
+        perform(self, Box::new(End::new(session, witness, self.reads, &Clock::new())), &notes, "")
+    }
+}
+
+/// The script's client against a connection.
+fn perform(
+    script: &Script,
+    mut connection: Box<dyn Connection + '_>,
+    notes: &Notes,
+    driver: &str,
+) -> Result<Played, Box<Mismatch>> {
+    let mut player = Player::new(script, Side::Client);
+    let mut took = Duration::ZERO;
+    let result = caught(|| converse(&mut player, &mut *connection, &mut took));
+    let waits = match connection.waits_for() {
+        server if server.is_empty() => server,
+        server => format!("the script waits for {}, the server waits {server}", player.waits_for()),
+    };
+    let result = result.unwrap_or_else(|why| Err(player.fails(player.waits_for(), format!("a panic: {why}"))));
     // Whoever drives the server must not end it before the session came to its own end.
-    let is_over = wire.is_ok() && notes.wait(END);
-    drop(connection);
-    let is_over = is_over || notes.wait(END);
+    #[cfg(feature = "std")]
+    let is_over = {
+        let is_over = result.is_ok() && notes.wait(END);
+        drop(connection);
+        is_over || notes.wait(END)
+    };
+    #[cfg(not(feature = "std"))]
+    let is_over = {
+        drop(connection);
+        notes.is_gone()
+    };
     // A difference in what the handler hears comes first: replies differ because of it. What it did not hear comes last:
     // a session that differs on the wire is not played to its end.
-    let late = || (!is_over).then(|| (0, "the end of the session".into(), "none".into()));
-    let missing = || notes.missing().map(|(line, call)| (line, call, "nothing more".into()));
-    let difference = notes.difference().or(wire.err()).or_else(missing).or_else(late);
-    let Some((line, expected, got)) = difference else { return Ok(()) };
-    let how = format!("{}, {mode:?}, reads of {cut}", driver.name());
-    Err(Box::new(Mismatch { file: transcript.file.clone(), line, how, expected, got, heard: notes.calls() }))
+    let (heard, missing) = match notes.difference() {
+        Some(difference) if difference.is_missing => (None, Some(difference)),
+        difference => (difference, None),
+    };
+    let of_calls = |difference| Mismatch::of_calls(script, &difference);
+    let late = || (!is_over).then(|| player.fails("the end of the session".into(), "none".into()));
+    let wire = result.err().map(|mismatch| mismatch.waits(waits));
+    let mismatch = heard.map(of_calls).or(wire).or_else(|| missing.map(of_calls)).or_else(late);
+    match mismatch {
+        Some(mismatch) => Err(Box::new(mismatch.how(how(script, driver)).heard(notes.calls()))),
+        None => Ok(Played { said: player.all().to_vec(), heard: notes.calls(), took, is_stuck: false }),
+    }
 }
 
-type Difference = (usize, String, String);
-
-struct Client<'t> {
-    transcript: &'t Transcript,
-    said: Vec<u8>,
-    /// Octets that the server should have said.
-    expected: usize,
-    is_closed: bool,
+/// In which way a script is played.
+pub(crate) fn how(script: &Script, driver: &str) -> String {
+    let comma = if driver.is_empty() { "" } else { ", " };
+    let mode = match script.mode {
+        Mode::LockStep => "",
+        Mode::Pipelined => "pipelined, ",
+    };
+    match script.reads {
+        Reads::Of(usize::MAX) => format!("{driver}{comma}{mode}whole reads"),
+        Reads::Of(octets) => format!("{driver}{comma}{mode}reads of {octets}"),
+        Reads::Cut(at) => format!("{driver}{comma}{mode}a read ends at octet {at}"),
+    }
 }
 
-impl Client<'_> {
-    fn perform(&mut self, connection: &mut dyn Connection, mode: Mode) -> Result<(), Difference> {
-        let mut acts = &self.transcript.acts[..];
-        while !acts.is_empty() {
-            let group = match mode {
-                Mode::LockStep => lock_step(acts),
-                Mode::Pipelined => pipelined(acts),
-            };
-            let (now, later) = acts.split_at(group);
-            acts = later;
-            let mut sent = Vec::new();
-            for (_, act) in now {
-                match act {
-                    Act::Client(octets) => sent.extend_from_slice(octets),
-                    Act::Server(octets) => self.expected += octets.len(),
-                    Act::Outside(_) => {}
+fn converse(player: &mut Player, connection: &mut dyn Connection, took: &mut Duration) -> Result<(), Mismatch> {
+    let mut said = Vec::new();
+    loop {
+        match player.step()? {
+            Step::Done => return Ok(()),
+            Step::Say(octets) => connection.send(&octets),
+            Step::Act(act) => connection.act(act),
+            Step::Pass(time) => {
+                if !connection.pass(time, &mut said) {
+                    return Err(player.fails("a driver with a clock".into(), "none".into()));
                 }
+                *took += time;
             }
-            if !sent.is_empty() {
-                connection.send(&sent);
-            }
-            self.listen(connection, self.expected)?;
-            if let Some((_, Act::Outside(what))) = now.last() {
-                connection.outside(*what);
-            }
+            Step::Listen => match connection.receive(&mut said) {
+                Received::More => {}
+                Received::End => {
+                    player.hear(&said);
+                    said.clear();
+                    player.closed();
+                }
+                Received::Nothing if player.quiet() => {}
+                Received::Nothing => {
+                    let time = connection.next().filter(|time| *took + *time <= player.script().limit);
+                    let Some(time) = time else { return Err(player.nothing()) };
+                    connection.pass(time, &mut said);
+                    *took += time;
+                }
+            },
         }
-        if matches!(self.transcript.acts.last(), Some((_, Act::Outside(Outside::Lost)))) {
-            return Ok(());
-        }
-        self.listen(connection, usize::MAX)?;
-        match self.is_closed {
-            true => Ok(()),
-            false => Err((0, "the server closes".into(), "it does not".into())),
-        }
-    }
-
-    fn listen(&mut self, connection: &mut dyn Connection, wanted: usize) -> Result<(), Difference> {
-        if !self.is_closed {
-            self.is_closed = connection.receive(&mut self.said, wanted);
-        }
-        let mut at = 0;
-        for (line, act) in &self.transcript.acts {
-            let Act::Server(octets) = act else { continue };
-            let said = &self.said[at..];
-            let wanted = &octets[..octets.len().min(self.expected - at)];
-            if wanted.is_empty() {
-                return match said {
-                    [] => Ok(()),
-                    _ => Err((*line, "nothing yet".into(), shown(said))),
-                };
-            }
-            if !said.starts_with(wanted) {
-                return Err((*line, escape(octets), shown(said)));
-            }
-            at += wanted.len();
-        }
-        match &self.said[at..] {
-            [] => Ok(()),
-            said => Err((0, "nothing more".into(), shown(said))),
-        }
+        player.hear(&said);
+        said.clear();
     }
 }
 
-/// Client, then server, then perhaps something from outside.
-fn lock_step(acts: &[(usize, Act)]) -> usize {
-    let mut end = acts.iter().take_while(|(_, act)| matches!(act, Act::Client(_))).count();
-    end += acts[end..].iter().take_while(|(_, act)| matches!(act, Act::Server(_))).count();
-    end + usize::from(matches!(acts.get(end), Some((_, Act::Outside(_)))))
-}
-
-/// All up to what happens from outside.
-fn pipelined(acts: &[(usize, Act)]) -> usize {
-    let outside = acts.iter().position(|(_, act)| matches!(act, Act::Outside(_)));
-    outside.map_or(acts.len(), |at| at + 1)
-}
-
-fn shown(said: &[u8]) -> String {
-    match said {
-        [] => "nothing".into(),
-        _ => escape(&said[..said.len().min(300)]),
-    }
+/// What a call gives, or why it panicked.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    #[cfg(feature = "std")]
+    return std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).map_err(|why| {
+        let text = why.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or("of another kind").into()
+    });
+    #[cfg(not(feature = "std"))]
+    Ok(call())
 }

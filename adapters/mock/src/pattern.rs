@@ -1,0 +1,282 @@
+//! What one side says, as a script has it: octets, or a line with placeholders.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::escape;
+
+/// What one side says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// These octets.
+    Octets(Vec<u8>),
+    /// A line, without its CRLF.
+    Line(Vec<Piece>),
+    /// Any number of lines.
+    Lines,
+}
+
+/// A piece of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// These octets.
+    Octets(Vec<u8>),
+    /// `{*}`: any octets.
+    Any,
+    /// `{name}`: any octets, but the same wherever the name stands.
+    Name(String),
+}
+
+/// What the names of a dialogue stand for.
+pub(crate) type Names = BTreeMap<String, Vec<u8>>;
+
+/// How far what was heard is what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// It is; so many octets of it.
+    Whole(usize),
+    /// So far; more has to come.
+    Begun,
+    /// It is not, from this octet on.
+    Not(usize),
+}
+
+/// A line longer than this is none: who says it goes on for ever.
+const LONGEST: usize = 1 << 20;
+
+impl Said {
+    /// A line with `{*}`, `{name}` (small letters, digits and `_`), or `{...}` for any number of lines.
+    #[must_use]
+    pub fn line(text: &str) -> Self {
+        if text == "{...}" {
+            return Self::Lines;
+        }
+        let mut pieces = Vec::new();
+        let mut octets = String::new();
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once('{') {
+            octets.push_str(before);
+            let named = behind.split_once('}').and_then(|(name, behind)| Some((placeholder(name)?, behind)));
+            match named {
+                Some((piece, behind)) => {
+                    let before = core::mem::take(&mut octets);
+                    if !before.is_empty() {
+                        pieces.push(Piece::Octets(before.into_bytes()));
+                    }
+                    pieces.push(piece);
+                    rest = behind;
+                }
+                None => {
+                    octets.push('{');
+                    rest = behind;
+                }
+            }
+        }
+        octets.push_str(rest);
+        if !octets.is_empty() {
+            pieces.push(Piece::Octets(octets.into_bytes()));
+        }
+        Self::Line(pieces)
+    }
+
+    /// As it would look on the wire, escaped.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Line(pieces) => {
+                let mut shown = String::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Octets(octets) => shown.push_str(&escape(octets)),
+                        _ => shown.push_str(&Self::Line([piece.clone()].into()).to_string()),
+                    }
+                }
+                shown + "\\r\\n"
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// The octets to say; none if they hold what is not known.
+    pub(crate) fn octets(&self, names: &Names) -> Option<Vec<u8>> {
+        match self {
+            Self::Octets(octets) => Some(octets.clone()),
+            Self::Lines => None,
+            Self::Line(pieces) => {
+                let mut line = Vec::new();
+                for piece in pieces {
+                    line.extend_from_slice(match piece {
+                        Piece::Octets(octets) => octets,
+                        Piece::Any => return None,
+                        Piece::Name(name) => names.get(name)?,
+                    });
+                }
+                line.extend_from_slice(b"\r\n");
+                Some(line)
+            }
+        }
+    }
+
+    /// Compares with what was heard; names get what they stand for.
+    pub(crate) fn find(&self, heard: &[u8], names: &mut Names) -> Match {
+        match self {
+            Self::Octets(octets) => whole(octets, heard),
+            Self::Lines => Match::Begun,
+            Self::Line(pieces) => {
+                if let [Piece::Octets(octets)] = &pieces[..] {
+                    return match whole(octets, heard) {
+                        Match::Whole(len) => match whole(b"\r\n", &heard[len..]) {
+                            Match::Whole(end) => Match::Whole(len + end),
+                            Match::Begun => Match::Begun,
+                            Match::Not(at) => Match::Not(len + at),
+                        },
+                        other => other,
+                    };
+                }
+                let Some(end) = line_end(heard) else {
+                    let begin = match pieces.first() {
+                        Some(Piece::Octets(octets)) => whole(octets, heard),
+                        _ => Match::Begun,
+                    };
+                    return match begin {
+                        Match::Not(at) => Match::Not(at),
+                        _ if heard.len() > LONGEST => Match::Not(LONGEST),
+                        _ => Match::Begun,
+                    };
+                };
+                let mut found = Names::new();
+                match is_match(pieces, &heard[..end], names, &mut found) {
+                    Ok(()) => {
+                        names.append(&mut found);
+                        Match::Whole(end + 2)
+                    }
+                    Err(left) => Match::Not(end - left),
+                }
+            }
+        }
+    }
+}
+
+/// Where the first line's CRLF begins.
+pub(crate) fn line_end(octets: &[u8]) -> Option<usize> {
+    octets.windows(2).position(|two| two == b"\r\n")
+}
+
+fn placeholder(name: &str) -> Option<Piece> {
+    let is_name = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'_';
+    match name {
+        "*" => Some(Piece::Any),
+        "" => None,
+        _ if name.bytes().all(is_name) => Some(Piece::Name(name.into())),
+        _ => None,
+    }
+}
+
+fn whole(octets: &[u8], heard: &[u8]) -> Match {
+    let same = octets.iter().zip(heard).take_while(|(one, other)| one == other).count();
+    match same {
+        _ if same == octets.len() => Match::Whole(same),
+        _ if same == heard.len() => Match::Begun,
+        _ => Match::Not(same),
+    }
+}
+
+/// The shortest octets for each placeholder that let the rest match; else how many were left at the least.
+fn is_match(pieces: &[Piece], line: &[u8], names: &Names, found: &mut Names) -> Result<(), usize> {
+    let Some((piece, behind)) = pieces.split_first() else {
+        return if line.is_empty() { Ok(()) } else { Err(line.len()) };
+    };
+    let known = match piece {
+        Piece::Octets(octets) => Some(octets),
+        Piece::Any => None,
+        Piece::Name(name) => names.get(name).or_else(|| found.get(name)),
+    };
+    if let Some(known) = known {
+        return match whole(known, line) {
+            Match::Whole(len) => is_match(behind, &line[len..], names, found),
+            Match::Begun => Err(0),
+            Match::Not(at) => Err(line.len() - at),
+        };
+    }
+    let mut least = line.len();
+    for len in 0..=line.len() {
+        let mut with = found.clone();
+        if let Piece::Name(name) = piece {
+            with.insert(name.clone(), line[..len].to_vec());
+        }
+        match is_match(behind, &line[len..], names, &mut with) {
+            Ok(()) => {
+                *found = with;
+                return Ok(());
+            }
+            Err(left) => least = least.min(left),
+        }
+    }
+    Err(least)
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Octets(octets) => f.write_str(&escape(octets)),
+            Self::Lines => f.write_str("{...}"),
+            Self::Line(pieces) => pieces.iter().try_for_each(|piece| match piece {
+                Piece::Octets(octets) => f.write_str(&String::from_utf8_lossy(octets)),
+                Piece::Any => f.write_str("{*}"),
+                Piece::Name(name) => write!(f, "{{{name}}}"),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pattern: &str, heard: &str) -> (Match, Vec<String>) {
+        let mut names = Names::new();
+        names.insert("known".into(), b"abc".to_vec());
+        let found = Said::line(pattern).find(heard.as_bytes(), &mut names);
+        names.remove("known");
+        (found, names.values().map(|value| String::from_utf8_lossy(value).to_string()).collect())
+    }
+
+    #[test]
+    fn lines_are_found() {
+        for (pattern, heard, expected, names) in [
+            ("250 OK", "250 OK\r\n221", Match::Whole(8), &[][..]),
+            ("250 OK", "250 OK", Match::Begun, &[]),
+            ("250 OK", "", Match::Begun, &[]),
+            ("250 OK", "250 OK\n", Match::Not(6), &[]),
+            ("250 OK", "251 OK\r\n", Match::Not(2), &[]),
+            ("250 OK", "25x", Match::Not(2), &[]),
+            ("", "\r\n", Match::Whole(2), &[]),
+            ("EHLO {*}", "EHLO a.example\r\n", Match::Whole(16), &[]),
+            ("EHLO {*}", "EHLO a.exam", Match::Begun, &[]),
+            ("EHLO {*}", "HELO", Match::Not(0), &[]),
+            ("EHLO {*}", "HELO a\r\n", Match::Not(0), &[]),
+            ("MAIL FROM:<{from}>{*}", "MAIL FROM:<a@b> SIZE=1\r\n", Match::Whole(24), &["a@b"]),
+            ("{a}@{b}@{a}", "x@y@x\r\n", Match::Whole(7), &["x", "y"]),
+            ("{a}@{b}@{a}", "x@y@z\r\n", Match::Not(4), &[]),
+            ("say {known}!", "say abc!\r\n", Match::Whole(10), &[]),
+            ("say {known}!", "say abd!\r\n", Match::Not(6), &[]),
+            ("a{*}c", "a\r\n", Match::Not(1), &[]),
+            ("{Name} {} {", "{Name} {} {\r\n", Match::Whole(13), &[]),
+            ("{*}", "\r\n", Match::Whole(2), &[]),
+        ] {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            assert_eq!(found(pattern, heard), (expected, names), "{pattern} in {heard:?}");
+            assert_eq!(Said::line(pattern).to_string(), pattern);
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_said() {
+        let names = Names::from([("name".into(), b"a".to_vec())]);
+        assert_eq!(Said::line("250 {name}").octets(&names).as_deref(), Some(&b"250 a\r\n"[..]));
+        for unknown in ["250 {other}", "250 {*}", "{...}"] {
+            assert_eq!(Said::line(unknown).octets(&names), None);
+        }
+    }
+}

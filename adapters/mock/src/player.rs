@@ -1,0 +1,261 @@
+//! One side of a script, without I/O: says what comes next, compares what it hears.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::mismatch::{Mismatch, Row};
+use crate::pattern::{Match, Names, line_end};
+use crate::{Act, Mode, Said, Script, Side, What, escape};
+
+/// A side of a script that is being played.
+#[derive(Debug)]
+pub(crate) struct Player {
+    script: Script,
+    side: Side,
+    mode: Mode,
+    /// The next entry.
+    next: usize,
+    /// What this side says before this entry has been said.
+    said: usize,
+    /// What the other side said and no entry took yet.
+    heard: Vec<u8>,
+    /// All that the other side said.
+    all: Vec<u8>,
+    names: Names,
+    rows: Vec<Row>,
+    /// The other side will say nothing any more.
+    is_closed: bool,
+    is_stalled: bool,
+    /// This side closed its end before the script's.
+    is_gone: bool,
+}
+
+/// What the player does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Say(Vec<u8>),
+    Pass(Duration),
+    /// One of drop, reset and stop.
+    Act(Act),
+    /// It waits for what the other side says, or for its end.
+    Listen,
+    Done,
+}
+
+impl Player {
+    pub(crate) fn new(script: &Script, side: Side) -> Self {
+        Self {
+            script: script.clone(),
+            side,
+            mode: script.mode,
+            next: 0,
+            said: 0,
+            heard: Vec::new(),
+            all: Vec::new(),
+            names: Names::new(),
+            rows: Vec::new(),
+            is_closed: false,
+            is_stalled: false,
+            is_gone: false,
+        }
+    }
+
+    pub(crate) fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// The other side said something.
+    pub(crate) fn hear(&mut self, octets: &[u8]) {
+        self.heard.extend_from_slice(octets);
+        self.all.extend_from_slice(octets);
+    }
+
+    /// The other side closed its end.
+    pub(crate) fn closed(&mut self) {
+        self.is_closed = true;
+    }
+
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.is_stalled
+    }
+
+    /// All that the other side said.
+    pub(crate) fn all(&self) -> &[u8] {
+        &self.all
+    }
+
+    /// What comes next.
+    pub(crate) fn step(&mut self) -> Result<Step, Mismatch> {
+        loop {
+            let Some(entry) = self.script.entries.get(self.next) else { return self.end() };
+            match &entry.what {
+                What::Hears(_) => self.next += 1,
+                What::Says(side, said) if *side == self.side => {
+                    if self.next < self.said || self.is_stalled {
+                        self.next += 1;
+                        continue;
+                    }
+                    // Clients may send ahead, servers may not.
+                    if self.side == Side::Client && self.mode == Mode::LockStep && !self.heard.is_empty() {
+                        return Err(self.differs(0, "nothing yet".into()));
+                    }
+                    let octets = said.octets(&self.names).ok_or_else(|| {
+                        self.differs(0, format!("a name that was heard before: {said}"))
+                    })?;
+                    return Ok(Step::Say(self.say(octets)));
+                }
+                What::Says(_, Said::Lines) => {
+                    if !self.skip_lines() {
+                        return Ok(Step::Listen);
+                    }
+                }
+                What::Says(_, said) => match said.find(&self.heard, &mut self.names) {
+                    Match::Whole(len) => {
+                        let got = self.heard.drain(..len).collect();
+                        self.rows.push(Row { at: self.next, got });
+                        self.next += 1;
+                    }
+                    Match::Begun if !self.is_closed => return Ok(Step::Listen),
+                    Match::Begun => return Err(self.nothing()),
+                    Match::Not(octet) => return Err(self.differs(octet, said.shown())),
+                },
+                What::Pass(time) => {
+                    let time = *time;
+                    self.next += 1;
+                    return Ok(Step::Pass(time));
+                }
+                What::Act(Act::Stall) => {
+                    self.is_stalled = true;
+                    self.next += 1;
+                }
+                What::Act(act) => {
+                    let act = *act;
+                    self.is_gone = act != Act::Stop;
+                    self.next = if self.is_gone { self.script.entries.len() } else { self.next + 1 };
+                    return Ok(Step::Act(act));
+                }
+            }
+        }
+    }
+
+    /// The other side will say nothing more as things stand: a run of any lines is over. False: that changes nothing.
+    pub(crate) fn quiet(&mut self) -> bool {
+        let is_lines = matches!(self.script.entries.get(self.next).map(|entry| &entry.what), Some(What::Says(_, Said::Lines)));
+        if is_lines && self.is_a_say_next() {
+            self.heard.clear();
+            self.next += 1;
+            return true;
+        }
+        false
+    }
+
+    /// What the player waits for, as an entry of the script.
+    pub(crate) fn waits_for(&self) -> String {
+        match self.script.entries[self.next.min(self.script.entries.len())..].first() {
+            Some(entry) => format!("`{entry}` (line {})", entry.line),
+            None => "the end of the connection".into(),
+        }
+    }
+
+    /// A difference at this octet of what was heard and not taken.
+    pub(crate) fn differs(&self, octet: usize, expected: String) -> Mismatch {
+        let (heard, rest) = self.heard.split_at(self.heard.len().min(octet + 300));
+        let got = match heard {
+            [] if self.is_closed => "nothing, and the end".into(),
+            [] => "nothing".into(),
+            _ if rest.is_empty() && self.is_closed => format!("{} and the end", escape(heard)),
+            _ => escape(heard),
+        };
+        let is_marked = !matches!(heard, []) && expected != "nothing yet" && expected != "nothing more";
+        Mismatch::new(&self.script, Some(self.next), expected, got, self.rows.clone())
+            .marked(is_marked.then(|| escape(&self.heard[..octet.min(self.heard.len())]).len()))
+    }
+
+    /// The other side says nothing, or not enough.
+    pub(crate) fn nothing(&self) -> Mismatch {
+        let expected = match self.script.entries.get(self.next).map(|entry| &entry.what) {
+            Some(What::Says(_, said)) => said.shown(),
+            _ => "the end of the connection".into(),
+        };
+        self.differs(self.heard.len(), expected)
+    }
+
+    /// A difference that is none of octets.
+    pub(crate) fn fails(&self, expected: String, got: String) -> Mismatch {
+        Mismatch::new(&self.script, Some(self.next), expected, got, self.rows.clone())
+    }
+
+    /// `octets`, and what this side says right behind it.
+    fn say(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+        self.next += 1;
+        let mut at = self.next;
+        while let Some(entry) = self.script.entries.get(at) {
+            match &entry.what {
+                What::Says(side, said) if *side == self.side => match said.octets(&self.names) {
+                    Some(more) => octets.extend(more),
+                    None => break,
+                },
+                What::Hears(_) => {}
+                What::Says(..) if self.mode == Mode::Pipelined && self.side == Side::Client => {}
+                _ => break,
+            }
+            at += 1;
+        }
+        self.said = at;
+        octets
+    }
+
+    /// Takes lines off what was heard, up to one that the script names next; false: more have to come.
+    fn skip_lines(&mut self) -> bool {
+        let next = self.script.entries[self.next + 1..].iter().find_map(|entry| match &entry.what {
+            What::Hears(_) => None,
+            What::Says(side, said) if *side != self.side => Some(Some(said.clone())),
+            _ => Some(None),
+        });
+        loop {
+            if let Some(Some(said)) = &next
+                && let Match::Whole(_) = said.find(&self.heard, &mut self.names.clone())
+            {
+                self.next += 1;
+                return true;
+            }
+            match line_end(&self.heard) {
+                Some(end) => {
+                    self.heard.drain(..end + 2);
+                }
+                None if self.is_closed => {
+                    self.heard.clear();
+                    self.next += 1;
+                    return true;
+                }
+                None => return false,
+            }
+        }
+    }
+
+    /// Whether this side goes on behind a run of any lines.
+    fn is_a_say_next(&self) -> bool {
+        let behind = self.script.entries.get(self.next + 1..).unwrap_or(&[]);
+        !matches!(
+            behind.iter().find(|entry| !matches!(entry.what, What::Hears(_))).map(|entry| &entry.what),
+            Some(What::Says(side, _)) if *side != self.side
+        )
+    }
+
+    /// All was said and heard: a server closes its end, a client waits for the server's.
+    fn end(&mut self) -> Result<Step, Mismatch> {
+        if self.is_gone {
+            return Ok(Step::Done);
+        }
+        if !self.heard.is_empty() {
+            return Err(self.differs(0, "nothing more".into()));
+        }
+        match self.side {
+            Side::Client if !self.is_closed => Ok(Step::Listen),
+            Side::Server if self.is_stalled && !self.is_closed => Ok(Step::Listen),
+            _ => Ok(Step::Done),
+        }
+    }
+}
