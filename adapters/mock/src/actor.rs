@@ -133,7 +133,7 @@ impl Handler for Actor {
     /// Every other time there is none; and none when all the text that is expected was heard.
     fn room(&mut self, waker: &Waker) -> usize {
         let Some(room) = self.calls.script().room else { return usize::MAX };
-        self.room = if self.room == 0 && self.calls.expected_text().is_some() { room } else { 0 };
+        self.room = if self.room == 0 && self.calls.may_hear_text() { room } else { 0 };
         waker.wake_by_ref();
         self.room
     }

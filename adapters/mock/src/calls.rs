@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use smtpd_core::server::{Hello, Mail, Rcpt, Verify};
 use smtpd_core::wire::{ForwardPath, Params, ReversePath};
 
-use crate::parse::ANY_CALLS;
 use crate::shared::Shared;
 use crate::{Call, Script, What, escape};
 
@@ -98,19 +97,23 @@ impl Calls {
                 self.next = skipped + 1;
                 return Some(skipped);
             }
-            let is_any = candidate.call == ANY_CALLS;
+            let is_any = candidate.is_any();
+            // A connection that broke leaves out what stands between.
+            let is_left_out = call.starts_with("closed") && self.is_behind_break(skipped);
             if is_any && !self.call(skipped + 1).is_some_and(|next| is_same(next, call)) {
                 return None;
             }
-            if !is_any && !candidate.is_optional {
+            if !is_any && !candidate.is_optional && !is_left_out {
                 break;
             }
             skipped += 1;
         }
         let word = call.split(' ').next().unwrap_or("");
-        // A connection that broke where the script did not foresee it ends in another way.
-        let may_be_silent = matches!(word, "connected" | "helo" | "ehlo" | "data")
-            || word == "closed" && self.is_broken();
+        let may_be_silent = match word {
+            "connected" | "helo" | "ehlo" | "data" => true,
+            "closed" => self.breaks_at != usize::MAX && !self.names_closed(self.next),
+            _ => false,
+        };
         if !may_be_silent {
             self.differ(call);
         }
@@ -139,10 +142,16 @@ impl Calls {
     }
 
     /// Text that is to be heard next.
-    pub(crate) fn expected_text(&self) -> Option<(usize, &[u8])> {
-        let is_any = self.call(self.next).is_some_and(|call| call.call == ANY_CALLS);
+    fn expected_text(&self) -> Option<(usize, &[u8])> {
+        let is_any = self.call(self.next).is_some_and(|call| call.is_any());
         let number = self.next + usize::from(is_any);
         Some((number, self.call(number)?.text.as_deref()?))
+    }
+
+    /// Whether text may come next.
+    pub(crate) fn may_hear_text(&self) -> bool {
+        let next = self.call(self.next);
+        self.list.is_empty() || next.is_some_and(|call| call.is_any() || call.text.is_some())
     }
 
     /// All the text has been heard that comes before `call`.
@@ -153,10 +162,12 @@ impl Calls {
         let text = core::mem::take(&mut self.text);
         let heard = format!("text \"{}\"", escape(&text));
         self.note(&heard);
-        let is_any = self.call(self.next).is_some_and(|call| call.call == ANY_CALLS);
+        let is_any = self.call(self.next).is_some_and(|call| call.is_any());
         let is_fine = match self.expected_text() {
             // A connection that broke gives the beginning of a text.
-            Some((number, expected)) => call.starts_with("closed") && self.is_behind_break(number) && expected.starts_with(&text),
+            Some((number, expected)) => {
+                call.starts_with("closed") && self.is_behind_break(number) && expected.starts_with(&text)
+            }
             None => is_any,
         };
         if !is_fine {
@@ -170,7 +181,7 @@ impl Calls {
             return;
         }
         while let Some(call) = self.call(self.next)
-            && (call.is_optional || call.call == ANY_CALLS || self.is_behind_break(self.next))
+            && (call.is_optional || call.is_any() || self.is_behind_break(self.next) && !self.names_closed(self.next))
         {
             self.next += 1;
         }
@@ -210,8 +221,9 @@ impl Calls {
         self.transaction = Transaction::None;
     }
 
-    fn is_broken(&self) -> bool {
-        self.breaks_at != usize::MAX
+    /// Whether the script says how the session ends, from this call on.
+    fn names_closed(&self, from: usize) -> bool {
+        (from..self.list.len()).filter_map(|number| self.call(number)).any(|call| call.call.starts_with("closed"))
     }
 
     fn is_behind_break(&self, number: usize) -> bool {

@@ -207,11 +207,8 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        match &self.0 {
-            Kind::Own { time, at, number: Some(number) } => {
-                time.with(|time| time.sleepers.remove(&(*at, *number)));
-            }
-            _ => {}
+        if let Kind::Own { time, at, number: Some(number) } = &self.0 {
+            time.with(|time| time.sleepers.remove(&(*at, *number)));
         }
     }
 }

@@ -174,7 +174,9 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
         match (self.progress, self.session.state()) {
             (Progress::Closed, _) => "for nothing: its session is over".into(),
             (Progress::Wait { .. }, State::Text) => "for its handler to have room for text".into(),
-            (Progress::Wait { .. }, state) => format!("for its handler's answer ({} open, {state:?})", self.session.open()),
+            (Progress::Wait { .. }, state) => {
+                format!("for its handler's answer ({} open, {state:?})", self.session.open())
+            }
             (_, State::Text) => "for text, or the end of it".into(),
             (_, state) => format!("for a command ({state:?})"),
         }

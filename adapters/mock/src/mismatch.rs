@@ -1,5 +1,6 @@
 //! Where a dialogue differs from its script, side by side, so that a person sees it at a glance.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -41,9 +42,10 @@ pub(crate) struct Row {
 
 impl Mismatch {
     /// A difference at this entry of the script; none: at its end.
-    pub(crate) fn new(script: &Script, at: Option<usize>, expected: String, got: String, rows: Vec<Row>) -> Self {
+    pub(crate) fn new(script: &Script, at: Option<usize>, expected: String, got: String, rows: &[Row]) -> Box<Self> {
         let end = at.unwrap_or(script.entries.len());
-        let shown = script.entries.iter().enumerate().take(end).filter(|(_, entry)| !matches!(entry.what, What::Hears(_)));
+        let shown =
+            script.entries.iter().enumerate().take(end).filter(|(_, entry)| !matches!(entry.what, What::Hears(_)));
         let dialogue = shown
             .map(|(at, entry)| {
                 let row = rows.iter().find(|row| row.at == at);
@@ -51,7 +53,7 @@ impl Mismatch {
             })
             .collect();
         let line = script.entries.get(end).map_or(0, |entry| entry.line);
-        Self {
+        Box::new(Self {
             file: script.file.clone(),
             line,
             expected,
@@ -61,31 +63,31 @@ impl Mismatch {
             heard: Vec::new(),
             dialogue,
             mark: None,
-        }
+        })
     }
 
     /// What the handler heard differs.
-    pub(crate) fn of_calls(script: &Script, difference: &Difference) -> Self {
+    pub(crate) fn of_calls(script: &Script, difference: &Difference) -> Box<Self> {
         let expected = format!("H: {}", difference.expected);
-        Self::new(script, difference.at, expected, format!("H: {}", difference.got), Vec::new())
+        Self::new(script, difference.at, expected, format!("H: {}", difference.got), &[])
     }
 
-    pub(crate) fn marked(mut self, mark: Option<usize>) -> Self {
+    pub(crate) fn marked(mut self: Box<Self>, mark: Option<usize>) -> Box<Self> {
         self.mark = mark;
         self
     }
 
-    pub(crate) fn how(mut self, how: String) -> Self {
+    pub(crate) fn how(mut self: Box<Self>, how: String) -> Box<Self> {
         self.how = how;
         self
     }
 
-    pub(crate) fn waits(mut self, waits: String) -> Self {
+    pub(crate) fn waits(mut self: Box<Self>, waits: String) -> Box<Self> {
         self.waits = waits;
         self
     }
 
-    pub(crate) fn heard(mut self, heard: Vec<String>) -> Self {
+    pub(crate) fn heard(mut self: Box<Self>, heard: Vec<String>) -> Box<Self> {
         self.heard = heard;
         self
     }

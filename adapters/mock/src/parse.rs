@@ -47,6 +47,7 @@ use smtpd_core::server::{Config, Extensions};
 use smtpd_core::wire::split;
 
 use crate::pattern::Said;
+use crate::script::ANY_CALLS;
 use crate::{Act, Call, Entry, Mode, Reads, Response, Script, Side, What, unescape};
 
 /// A mistake in a script.
@@ -118,7 +119,8 @@ impl Script {
     #[cfg(feature = "std")]
     pub fn read(path: impl AsRef<std::path::Path>) -> std::io::Result<Self> {
         let name = path.as_ref().display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| std::io::Error::new(error.kind(), format!("{name}: {error}")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("{name}: {error}")))?;
         Self::parse(&name, &text).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
     }
 
@@ -277,9 +279,6 @@ fn call(text: &str, is_optional: bool) -> Result<Call, String> {
     let (later, response) = answer.map_or(Ok((0, None)), self::answer)?;
     Ok(Call { call: call.into(), text: octets, is_optional, later, response })
 }
-
-/// Any number of calls.
-pub(crate) const ANY_CALLS: &str = "{...}";
 
 fn end_of_quoted(text: &str) -> Option<usize> {
     let mut is_escaped = false;

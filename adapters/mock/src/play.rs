@@ -111,7 +111,7 @@ impl Script {
     pub fn play(&self, handler: &mut impl Handler) -> Result<Played, Box<Mismatch>> {
         if let Some((at, call)) = self.calls().find(|(_, call)| call.response.is_some() || call.later > 0) {
             let expected = "a call without an answer: the handler gives its own".into();
-            return Err(Box::new(Mismatch::new(self, Some(at), expected, format!("H: {call}"), Vec::new())));
+            return Err(Mismatch::new(self, Some(at), expected, format!("H: {call}"), &[]));
         }
         let witness = Witness::new(self, handler);
         let notes = witness.notes();
@@ -158,7 +158,7 @@ fn perform(
     let wire = result.err().map(|mismatch| mismatch.waits(waits));
     let mismatch = heard.map(of_calls).or(wire).or_else(|| missing.map(of_calls)).or_else(late);
     match mismatch {
-        Some(mismatch) => Err(Box::new(mismatch.how(how(script, driver)).heard(notes.calls()))),
+        Some(mismatch) => Err(mismatch.how(how(script, driver)).heard(notes.calls())),
         None => Ok(Played { said: player.all().to_vec(), heard: notes.calls(), took, is_stuck: false }),
     }
 }
@@ -177,7 +177,7 @@ pub(crate) fn how(script: &Script, driver: &str) -> String {
     }
 }
 
-fn converse(player: &mut Player, connection: &mut dyn Connection, took: &mut Duration) -> Result<(), Mismatch> {
+fn converse(player: &mut Player, connection: &mut dyn Connection, took: &mut Duration) -> Result<(), Box<Mismatch>> {
     let mut said = Vec::new();
     loop {
         match player.step()? {

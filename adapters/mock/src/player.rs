@@ -1,7 +1,8 @@
 //! One side of a script, without I/O: says what comes next, compares what it hears.
 
+use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -37,7 +38,6 @@ pub(crate) struct Player {
 pub(crate) enum Step {
     Say(Vec<u8>),
     Pass(Duration),
-    /// One of drop, reset and stop.
     Act(Act),
     /// It waits for what the other side says, or for its end.
     Listen,
@@ -77,8 +77,8 @@ impl Player {
         self.is_closed = true;
     }
 
-    pub(crate) fn is_stalled(&self) -> bool {
-        self.is_stalled
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// All that the other side said.
@@ -87,7 +87,7 @@ impl Player {
     }
 
     /// What comes next.
-    pub(crate) fn step(&mut self) -> Result<Step, Mismatch> {
+    pub(crate) fn step(&mut self) -> Result<Step, Box<Mismatch>> {
         loop {
             let Some(entry) = self.script.entries.get(self.next) else { return self.end() };
             match &entry.what {
@@ -101,9 +101,9 @@ impl Player {
                     if self.side == Side::Client && self.mode == Mode::LockStep && !self.heard.is_empty() {
                         return Err(self.differs(0, "nothing yet".into()));
                     }
-                    let octets = said.octets(&self.names).ok_or_else(|| {
-                        self.differs(0, format!("a name that was heard before: {said}"))
-                    })?;
+                    let octets = said
+                        .octets(&self.names)
+                        .ok_or_else(|| self.differs(0, format!("a name that was heard before: {said}")))?;
                     return Ok(Step::Say(self.say(octets)));
                 }
                 What::Says(_, Said::Lines) => {
@@ -126,13 +126,10 @@ impl Player {
                     self.next += 1;
                     return Ok(Step::Pass(time));
                 }
-                What::Act(Act::Stall) => {
-                    self.is_stalled = true;
-                    self.next += 1;
-                }
                 What::Act(act) => {
                     let act = *act;
-                    self.is_gone = act != Act::Stop;
+                    self.is_stalled |= act == Act::Stall;
+                    self.is_gone = matches!(act, Act::Drop | Act::Reset);
                     self.next = if self.is_gone { self.script.entries.len() } else { self.next + 1 };
                     return Ok(Step::Act(act));
                 }
@@ -142,7 +139,8 @@ impl Player {
 
     /// The other side will say nothing more as things stand: a run of any lines is over. False: that changes nothing.
     pub(crate) fn quiet(&mut self) -> bool {
-        let is_lines = matches!(self.script.entries.get(self.next).map(|entry| &entry.what), Some(What::Says(_, Said::Lines)));
+        let is_lines =
+            matches!(self.script.entries.get(self.next).map(|entry| &entry.what), Some(What::Says(_, Said::Lines)));
         if is_lines && self.is_a_say_next() {
             self.heard.clear();
             self.next += 1;
@@ -160,7 +158,7 @@ impl Player {
     }
 
     /// A difference at this octet of what was heard and not taken.
-    pub(crate) fn differs(&self, octet: usize, expected: String) -> Mismatch {
+    pub(crate) fn differs(&self, octet: usize, expected: String) -> Box<Mismatch> {
         let (heard, rest) = self.heard.split_at(self.heard.len().min(octet + 300));
         let got = match heard {
             [] if self.is_closed => "nothing, and the end".into(),
@@ -169,12 +167,12 @@ impl Player {
             _ => escape(heard),
         };
         let is_marked = !matches!(heard, []) && expected != "nothing yet" && expected != "nothing more";
-        Mismatch::new(&self.script, Some(self.next), expected, got, self.rows.clone())
+        Mismatch::new(&self.script, Some(self.next), expected, got, &self.rows)
             .marked(is_marked.then(|| escape(&self.heard[..octet.min(self.heard.len())]).len()))
     }
 
     /// The other side says nothing, or not enough.
-    pub(crate) fn nothing(&self) -> Mismatch {
+    pub(crate) fn nothing(&self) -> Box<Mismatch> {
         let expected = match self.script.entries.get(self.next).map(|entry| &entry.what) {
             Some(What::Says(_, said)) => said.shown(),
             _ => "the end of the connection".into(),
@@ -183,8 +181,8 @@ impl Player {
     }
 
     /// A difference that is none of octets.
-    pub(crate) fn fails(&self, expected: String, got: String) -> Mismatch {
-        Mismatch::new(&self.script, Some(self.next), expected, got, self.rows.clone())
+    pub(crate) fn fails(&self, expected: String, got: String) -> Box<Mismatch> {
+        Mismatch::new(&self.script, Some(self.next), expected, got, &self.rows)
     }
 
     /// `octets`, and what this side says right behind it.
@@ -238,14 +236,16 @@ impl Player {
     /// Whether this side goes on behind a run of any lines.
     fn is_a_say_next(&self) -> bool {
         let behind = self.script.entries.get(self.next + 1..).unwrap_or(&[]);
-        !matches!(
-            behind.iter().find(|entry| !matches!(entry.what, What::Hears(_))).map(|entry| &entry.what),
-            Some(What::Says(side, _)) if *side != self.side
-        )
+        let next = behind.iter().map(|entry| &entry.what).find(|what| !matches!(what, What::Hears(_)));
+        match next {
+            None => false,
+            Some(What::Says(side, _)) => *side == self.side && !self.is_stalled,
+            Some(_) => true,
+        }
     }
 
     /// All was said and heard: a server closes its end, a client waits for the server's.
-    fn end(&mut self) -> Result<Step, Mismatch> {
+    fn end(&mut self) -> Result<Step, Box<Mismatch>> {
         if self.is_gone {
             return Ok(Step::Done);
         }

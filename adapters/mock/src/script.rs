@@ -29,7 +29,7 @@ pub struct Script {
     pub acts_on: Extensions,
     /// How the client's part is said.
     pub mode: Mode,
-    /// How the server reads what the client's part says.
+    /// How the side that is tested reads what the script says.
     pub reads: Reads,
     /// How long the dialogue may take, on its clock.
     pub limit: Duration,
@@ -93,12 +93,12 @@ pub enum Mode {
     Pipelined,
 }
 
-/// How a server reads.
+/// How the side that is tested reads what the script says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// At most so many octets at once.
     Of(usize),
-    /// Up to this octet of all that the client says, and then what is behind it.
+    /// Up to this octet of all that the script says, and then what is behind it.
     Cut(usize),
 }
 
@@ -127,6 +127,20 @@ pub struct Response {
     /// The text, lines separated by `\n`.
     pub text: Vec<u8>,
 }
+
+impl Call {
+    /// Any number of calls.
+    pub(crate) fn any() -> Self {
+        Self { call: ANY_CALLS.into(), text: None, is_optional: false, later: 0, response: None }
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.call == ANY_CALLS
+    }
+}
+
+/// How a script says it.
+pub(crate) const ANY_CALLS: &str = "{...}";
 
 impl Response {
     /// The reply of the session's type.

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::Reads;
+
 /// One direction of a [`Wire`](crate::Wire); by default all octets arrive at once and whole.
 ///
 /// ```
@@ -93,6 +95,16 @@ impl Link {
     pub fn pieces(mut self, pieces: Pieces) -> Self {
         self.pieces = pieces;
         self
+    }
+
+    /// What each read brings, if a script says so.
+    #[must_use]
+    pub(crate) fn reads(self, reads: Reads) -> Self {
+        match reads {
+            Reads::Of(usize::MAX) => self,
+            Reads::Of(octets) => self.pieces(Pieces::Octets(octets)),
+            Reads::Cut(at) => self.pieces(Pieces::At(Vec::from([at]))),
+        }
     }
 
     /// Writes are short: at most so many octets at once, at least 1.

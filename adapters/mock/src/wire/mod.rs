@@ -9,16 +9,17 @@ mod pipe;
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 
 pub use link::{Damage, Link, Pieces};
 use pipe::{Blocked, Pipe};
 
+use crate::Clock;
 use crate::clock::Sleep;
 use crate::shared::{Owned, Shared};
-use crate::Clock;
 
 /// One end of a connection in memory.
 ///
@@ -107,6 +108,7 @@ struct Manner {
     never_blocks: bool,
     timeout: Option<Duration>,
     other: Option<Actor>,
+    was_stuck: bool,
 }
 
 impl fmt::Debug for Wire {
@@ -140,7 +142,8 @@ impl Wire {
     pub fn pair(clock: &Clock, there: Link, back: Link) -> (Self, Self) {
         let pipes = [Pipe::new(back), Pipe::new(there)];
         let shared = Shared::new(State { pipes, ends: [Manner::default(), Manner::default()] });
-        let end = |at| Self { side: Owned::new(Side { clock: clock.clone(), shared: shared.clone(), at }), sleep: None };
+        let end =
+            |at| Self { side: Owned::new(Side { clock: clock.clone(), shared: shared.clone(), at }), sleep: None };
         (end(0), end(1))
     }
 
@@ -190,6 +193,19 @@ impl Wire {
     pub(crate) fn opposite(&self, actor: Actor) {
         let old = self.with(|state, at| state.ends[at].other.replace(actor));
         drop(old);
+    }
+
+    /// Whether a read or write would have waited for ever.
+    pub(crate) fn was_stuck(&self) -> bool {
+        self.with(|state, at| state.ends[at].was_stuck)
+    }
+
+    /// Wakes when something can be read or written.
+    pub(crate) fn wake_on_change(&self, waker: &Waker) {
+        self.with(|state, at| {
+            state.pipes[at].wait_to_read(waker);
+            state.pipes[1 - at].wait_to_write(waker);
+        });
     }
 
     fn with<R>(&self, with: impl FnOnce(&mut State, usize) -> R) -> R {
@@ -242,7 +258,11 @@ impl Wire {
                 return Err(WireError::TimedOut);
             }
             let next = [arrival, until, deadline, self.side.clock.next()].into_iter().flatten().min();
-            self.side.clock.advance(next.ok_or(WireError::Stuck)?.saturating_sub(now));
+            let Some(next) = next else {
+                self.with(|state, at| state.ends[at].was_stuck = true);
+                return Err(WireError::Stuck);
+            };
+            self.side.clock.advance(next.saturating_sub(now));
         }
     }
 

@@ -1,0 +1,155 @@
+//! Plays one side of a script against code that reads and writes.
+
+use alloc::boxed::Box;
+use core::future::Future;
+use core::pin::pin;
+use core::task::Poll;
+
+use crate::calls::Notes;
+use crate::part::Part;
+use crate::play::caught;
+use crate::shared::Shared;
+use crate::{Clock, Link, Mismatch, Played, Script, Side, Wire};
+
+/// What lies between a script and the code that it meets.
+#[derive(Clone, Debug, Default)]
+pub struct Links {
+    /// The clock of both.
+    pub clock: Clock,
+    /// What the client sends goes through this.
+    pub client: Link,
+    /// What the server sends goes through this.
+    pub server: Link,
+}
+
+impl Script {
+    /// Plays the server against a client that reads and writes a [`Wire`] without awaiting: with std::io or embedded_io.
+    ///
+    /// The script acts whenever the client waits, all in one thread. The result is the client's own, and what was said.
+    ///
+    /// ```
+    /// use std::io::{BufRead, BufReader, Write};
+    /// use smtpd_mock::{Script, Wire};
+    /// let script = Script::parse("busy.txt", "S: 421 Busy\n!drop\n").unwrap();
+    /// // A client that knows nothing of 421.
+    /// let client = |wire: Wire| {
+    ///     let mut line = String::new();
+    ///     BufReader::new(wire).read_line(&mut line)?;
+    ///     std::io::Result::Ok(line.starts_with("220"))
+    /// };
+    /// let (is_welcome, _) = script.serve(client).unwrap();
+    /// assert!(!is_welcome.unwrap());
+    /// ```
+    ///
+    /// # Errors
+    /// The first difference in what the client says. A panic of the client, too: it names the place in the script.
+    pub fn serve<R>(&self, client: impl FnOnce(Wire) -> R) -> Result<(R, Played), Box<Mismatch>> {
+        self.serve_over(Links::default(), client)
+    }
+
+    /// As [`serve`](Self::serve), over links with windows, pieces, latency and faults.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn serve_over<R>(&self, links: Links, client: impl FnOnce(Wire) -> R) -> Result<(R, Played), Box<Mismatch>> {
+        let (client_end, script_end) = Wire::pair(&links.clock, links.client, links.server.reads(self.reads));
+        self.meet(Side::Server, client_end, script_end, None, client)
+    }
+
+    /// Plays the client against a server that reads and writes a [`Wire`] without awaiting, and reads as the script
+    /// says. With `notes`, those of an [`Actor`](crate::Actor) or [`Witness`](crate::Witness) that is the server's
+    /// handler, what it heard is compared too.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn call<R>(&self, notes: Option<&Notes>, server: impl FnOnce(Wire) -> R) -> Result<(R, Played), Box<Mismatch>> {
+        self.call_over(Links::default(), notes, server)
+    }
+
+    /// As [`call`](Self::call), over links with windows, pieces, latency and faults.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn call_over<R>(
+        &self,
+        links: Links,
+        notes: Option<&Notes>,
+        server: impl FnOnce(Wire) -> R,
+    ) -> Result<(R, Played), Box<Mismatch>> {
+        let (script_end, server_end) = Wire::pair(&links.clock, links.client.reads(self.reads), links.server);
+        self.meet(Side::Client, server_end, script_end, notes, server)
+    }
+
+    /// As [`serve`](Self::serve), for a client that awaits: with embedded_io_async or tokio. Under tokio, with a clock of
+    /// tokio's; else run it by [`Clock::run`].
+    ///
+    /// # Errors
+    /// As there. A client that would wait for ever ends at the script's limit, and is dropped.
+    pub async fn serve_async<R, F: Future<Output = R>>(
+        &self,
+        links: Links,
+        client: impl FnOnce(Wire) -> F,
+    ) -> Result<(R, Played), Box<Mismatch>> {
+        let (client_end, script_end) = Wire::pair(&links.clock, links.client, links.server.reads(self.reads));
+        self.meet_async(Side::Server, script_end, None, client(client_end)).await
+    }
+
+    /// As [`call`](Self::call), for a server that awaits.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn call_async<R, F: Future<Output = R>>(
+        &self,
+        links: Links,
+        notes: Option<&Notes>,
+        server: impl FnOnce(Wire) -> F,
+    ) -> Result<(R, Played), Box<Mismatch>> {
+        let (script_end, server_end) = Wire::pair(&links.clock, links.client.reads(self.reads), links.server);
+        self.meet_async(Side::Client, script_end, notes, server(server_end)).await
+    }
+
+    fn meet<R>(
+        &self,
+        side: Side,
+        end: Wire,
+        script_end: Wire,
+        notes: Option<&Notes>,
+        other: impl FnOnce(Wire) -> R,
+    ) -> Result<(R, Played), Box<Mismatch>> {
+        let part = Shared::new(Part::new(self, side, script_end));
+        let acting = part.clone();
+        end.opposite(Box::new(move || acting.with(Part::turn)));
+        let stuck = end.clone();
+        let result = caught(|| other(end));
+        part.with(|part| {
+            part.is_stuck = stuck.was_stuck();
+            drop(stuck);
+            match result {
+                Ok(result) => Ok((result, part.end(notes)?)),
+                Err(why) => Err(part.panicked(&why)),
+            }
+        })
+    }
+
+    async fn meet_async<R>(
+        &self,
+        side: Side,
+        script_end: Wire,
+        notes: Option<&Notes>,
+        other: impl Future<Output = R>,
+    ) -> Result<(R, Played), Box<Mismatch>> {
+        let mut part = Part::new(self, side, script_end);
+        let mut other = pin!(other);
+        let result = core::future::poll_fn(|cx| match other.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => part.poll(cx).map(|()| None),
+        });
+        match result.await {
+            Some(result) => Ok((result, part.end(notes)?)),
+            None => {
+                part.is_stuck = true;
+                Err(part.end(notes).err().unwrap_or_else(|| part.never_ended()))
+            }
+        }
+    }
+}

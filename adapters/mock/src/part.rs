@@ -1,0 +1,201 @@
+//! A side of a script at the end of a wire.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use core::time::Duration;
+
+use embedded_io::{Read, Write};
+
+use crate::calls::Notes;
+use crate::play::how;
+use crate::player::{Player, Step};
+use crate::wire::Turn;
+use crate::{Act, Clock, Mismatch, Played, Script, Side, Sleep, Wire, WireError};
+
+/// The script's side, and the wire's end at which it acts.
+#[derive(Debug)]
+pub(crate) struct Part {
+    player: Player,
+    /// None: closed.
+    wire: Option<Wire>,
+    unsent: Vec<u8>,
+    /// Time passes until then.
+    passes: Option<Duration>,
+    clock: Clock,
+    began: Duration,
+    now: Duration,
+    sleep: Option<Sleep>,
+    result: Option<Result<(), Box<Mismatch>>>,
+    /// The other side waits too, and would do so for ever.
+    pub(crate) is_stuck: bool,
+}
+
+impl Part {
+    pub(crate) fn new(script: &Script, side: Side, wire: Wire) -> Self {
+        wire.set_nonblocking(true);
+        let clock = wire.clock().clone();
+        let began = clock.now();
+        Self {
+            player: Player::new(script, side),
+            wire: Some(wire),
+            unsent: Vec::new(),
+            passes: None,
+            clock,
+            began,
+            now: began,
+            sleep: None,
+            result: None,
+            is_stuck: false,
+        }
+    }
+
+    /// Does what can be done now.
+    pub(crate) fn turn(&mut self) -> Turn {
+        let mut moved = false;
+        while let Some(wire) = &mut self.wire {
+            self.now = self.clock.now();
+            if self.now >= self.began + self.player.script().limit {
+                let got = "nothing until the script's limit".into();
+                self.finish(Err(self.player.fails(self.player.waits_for(), got)));
+                return Turn::Moved;
+            }
+            moved |= listen(wire, &mut self.player);
+            if let Some(until) = self.passes {
+                if self.now < until {
+                    return self.turned(moved, Some(until));
+                }
+                self.passes = None;
+            }
+            if !self.unsent.is_empty() {
+                match wire.write(&self.unsent) {
+                    Ok(sent) => {
+                        self.unsent.drain(..sent);
+                        moved = true;
+                        continue;
+                    }
+                    Err(WireError::WouldBlock) => return self.turned(moved, None),
+                    // Whoever closed hears no more; the script says whether it should.
+                    Err(_) => self.unsent.clear(),
+                }
+            }
+            match self.player.step() {
+                Err(mismatch) => self.finish(Err(mismatch)),
+                Ok(Step::Done) => self.finish(Ok(())),
+                Ok(Step::Say(octets)) => self.unsent = octets,
+                Ok(Step::Pass(time)) => self.passes = Some(self.now + time),
+                Ok(Step::Act(Act::Reset)) => {
+                    wire.reset();
+                    self.finish(Ok(()));
+                }
+                Ok(Step::Act(Act::Drop)) => self.finish(Ok(())),
+                // Nothing to do: the player says nothing any more.
+                Ok(Step::Act(Act::Stall)) => {}
+                Ok(Step::Act(Act::Stop)) => {
+                    let mismatch =
+                        self.player.fails("a server that can be told to stop".into(), "one behind a wire".into());
+                    self.finish(Err(mismatch));
+                }
+                Ok(Step::Listen) if self.player.quiet() => {}
+                Ok(Step::Listen) => return self.turned(moved, None),
+            }
+            moved = true;
+        }
+        self.turned(moved, None)
+    }
+
+    fn turned(&self, moved: bool, until: Option<Duration>) -> Turn {
+        if moved { Turn::Moved } else { Turn::Waits(until) }
+    }
+
+    /// The end is closed with what is known then.
+    fn finish(&mut self, result: Result<(), Box<Mismatch>>) {
+        self.result.get_or_insert(result);
+        self.wire = None;
+    }
+
+    /// Wakes the task when the other side did something, or time has passed; ready: the script's limit is over.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let until = match self.turn() {
+                Turn::Moved => continue,
+                Turn::Waits(until) => until,
+            };
+            if let Some(wire) = &self.wire {
+                wire.wake_on_change(cx.waker());
+            }
+            let limit = self.limit();
+            let sleep = self.sleep.insert(self.clock.until(until.map_or(limit, |until| until.min(limit))));
+            ready!(Pin::new(sleep).poll(cx));
+            if self.clock.now() >= limit {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn limit(&self) -> Duration {
+        self.began + self.player.script().limit
+    }
+
+    /// The other side is done; what came of it all.
+    pub(crate) fn end(&mut self, notes: Option<&Notes>) -> Result<Played, Box<Mismatch>> {
+        // It may have said something last.
+        while self.turn() == Turn::Moved {}
+        let script = self.player.script();
+        let heard = notes.map(Notes::calls).unwrap_or_default();
+        let took = self.now - self.began;
+        let (difference, missing) = match notes.and_then(Notes::difference) {
+            Some(difference) if difference.is_missing => (None, Some(difference)),
+            difference => (difference, None),
+        };
+        let of_calls = |difference| Mismatch::of_calls(script, &difference);
+        let on_the_wire = match self.result.clone() {
+            Some(result) => result.err(),
+            None => Some(self.player.nothing().waits(self.waits())),
+        };
+        match difference.map(of_calls).or(on_the_wire).or_else(|| missing.map(of_calls)) {
+            Some(mismatch) => Err(mismatch.how(how(script, "")).heard(heard)),
+            None => Ok(Played { said: self.player.all().to_vec(), heard, took, is_stuck: self.is_stuck }),
+        }
+    }
+
+    /// The other side did not end within the script's limit.
+    pub(crate) fn never_ended(&self) -> Box<Mismatch> {
+        let got = "it goes on until the script's limit".into();
+        self.player.fails("the other side ends".into(), got).how(how(self.player.script(), ""))
+    }
+
+    /// The other side panicked.
+    pub(crate) fn panicked(&self, why: &str) -> Box<Mismatch> {
+        let got = alloc::format!("a panic: {why}");
+        self.player.fails(self.player.waits_for(), got).how(how(self.player.script(), ""))
+    }
+
+    fn waits(&self) -> String {
+        let other = if self.is_stuck { "the other side waited too, and gave up" } else { "the other side ended" };
+        alloc::format!("the script waits for {}; {other}", self.player.waits_for())
+    }
+}
+
+/// Takes all that is there; true if anything was.
+fn listen(wire: &mut Wire, player: &mut Player) -> bool {
+    if player.is_closed() {
+        return false;
+    }
+    let mut octets = [0; 1_024];
+    let mut moved = false;
+    loop {
+        match wire.read(&mut octets) {
+            Err(WireError::WouldBlock) => return moved,
+            Ok(0) | Err(_) => {
+                player.closed();
+                return true;
+            }
+            Ok(read) => player.hear(octets.get(..read).unwrap_or(&[])),
+        }
+        moved = true;
+    }
+}
