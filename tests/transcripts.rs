@@ -16,11 +16,7 @@ fn main() -> ExitCode {
         let memory = || Memory::new(|config| Session::new(config, Peer::default()));
         let tiny =
             Memory::new(|config| Session::with(config, Peer::default(), Vec::<u8, 512>::new(), Vec::<u8, 512>::new()));
-        [
-            trial(&script, memory()),
-            trial(&script, memory().later(2).named("later")),
-            trial(&script, tiny.named("tiny")),
-        ]
+        [trial(&script, memory()), trial(&script, memory().later(2).named("later")), trial(&script, tiny.named("tiny"))]
     });
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
@@ -31,9 +27,11 @@ fn trial(script: &Script, driver: impl Driver + Send + 'static) -> Trial {
     let script = script.clone();
     let run = move || {
         let mut bounds = Bounds::default();
-        bounds.octets = 300;
+        // As many as take about the same time for each.
+        bounds.octets = (100_000 / script.octets_of(Side::Client).max(1)).clamp(16, 500);
         (bounds.ends, bounds.damage) = (driver.name() == "memory", driver.name() == "memory");
-        explore(&script, Side::Client, bounds, |script| Ok(play(script, &driver).map(drop)?)).map_err(|found| *found)?;
+        explore(&script, Side::Client, bounds, |script| Ok(play(script, &driver).map(drop)?))
+            .map_err(|found| *found)?;
         Ok::<(), Failed>(())
     };
     Trial::test(name, run).with_ignored_flag(is_ignored)

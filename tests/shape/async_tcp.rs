@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::task::Waker;
 use std::time::Duration;
 
-use smtpd_mock::{Actor, Connection, Driver, Transcript};
+use smtpd_mock::{Actor, Connection, Driver, Script};
 use smtpd_std::{Answer, AsyncHandler, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt, Server, Verify};
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
@@ -21,8 +21,9 @@ impl Driver for AsyncTcp {
         "async-tcp"
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
-        let bound = self.0.block_on(Server::bind("127.0.0.1:0", transcript.config));
+    fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's> {
+        let cut = super::cut(script);
+        let bound = self.0.block_on(Server::bind("127.0.0.1:0", script.config));
         let server = bound.expect("a port").read_at_once(cut);
         let stream = TcpStream::connect(server.local_addrs().expect("an address")[0]).expect("a connection");
         let stopper = server.stopper();

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use smtpd_mock::{Connection, Outside};
+use smtpd_mock::{Act, Connection, Received};
 
 /// How long a server may take to say what it should; waited for only where a test fails.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -34,27 +34,27 @@ impl<S: Socket> Connection for Client<S> {
         let _ = self.stream.write_all(octets);
     }
 
-    fn receive(&mut self, said: &mut Vec<u8>, wanted: usize) -> bool {
+    fn receive(&mut self, said: &mut Vec<u8>) -> Received {
         let mut octets = [0; 4_096];
-        while said.len() < wanted {
-            match self.stream.read(&mut octets) {
-                Ok(0) => return true,
-                Ok(read) => said.extend_from_slice(&octets[..read]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return false,
-                Err(error) => {
-                    said.extend_from_slice(format!("({error})").as_bytes());
-                    return true;
-                }
+        match self.stream.read(&mut octets) {
+            Ok(0) => Received::End,
+            Ok(read) => {
+                said.extend_from_slice(&octets[..read]);
+                Received::More
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Received::Nothing,
+            Err(error) => {
+                said.extend_from_slice(format!("({error})").as_bytes());
+                Received::End
             }
         }
-        false
     }
 
-    fn outside(&mut self, what: Outside) {
-        match what {
-            Outside::Lost => self.stream.close(),
-            Outside::Stopping => (self.stop)(),
-            Outside::Expired => panic!("no clock over real sockets: the dialogue has to say `@ not tcp`"),
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Drop | Act::Reset => self.stream.close(),
+            Act::Stop => (self.stop)(),
+            Act::Stall => {}
         }
     }
 }

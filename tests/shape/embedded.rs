@@ -7,7 +7,7 @@ use std::thread;
 
 use embedded_io::{ErrorType, Read, Write};
 use smtpd_core::server::{Ending, Handler, Peer, Progress, Session, step};
-use smtpd_mock::{Actor, Connection, Driver, Transcript};
+use smtpd_mock::{Actor, Connection, Driver, Script};
 
 use super::client::Client;
 
@@ -18,9 +18,10 @@ impl Driver for Embedded {
         "embedded-io"
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, mut actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
+    fn connect<'s>(&self, script: &'s Script, mut actor: Actor) -> Box<dyn Connection + 's> {
+        let cut = super::cut(script);
         let (client, server) = UnixStream::pair().expect("a pair of sockets");
-        let config = transcript.config;
+        let config = script.config;
         let mut buffer = vec![0; cut.min(65_536)];
         thread::spawn(move || {
             let mut session = Session::new(&config, Peer::default());

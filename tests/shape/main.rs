@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use smtpd_core::server::Config;
-use smtpd_mock::{Act, Driver, Mode, Transcript, play};
+use smtpd_mock::{Driver, Mode, Reads, Script, Side, play};
 
 /// Octets that a server reads at once.
 const CUTS: [usize; 6] = [1, 2, 3, 7, 64, usize::MAX];
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 /// What a driver can't play, counted by reason: nothing is skipped in silence.
-fn say_what_is_left_out(driver: &str, transcripts: &[Arc<Transcript>]) {
+fn say_what_is_left_out(driver: &str, transcripts: &[Script]) {
     let mut reasons = BTreeMap::<&str, Vec<&str>>::new();
     for transcript in transcripts {
         if let Some(reason) = transcript.why_not(driver) {
@@ -82,19 +82,19 @@ fn say_what_is_left_out(driver: &str, transcripts: &[Arc<Transcript>]) {
     }
 }
 
-fn trial(driver: &Arc<dyn Driver + Send + Sync>, transcript: &Arc<Transcript>) -> Trial {
+fn trial(driver: &Arc<dyn Driver + Send + Sync>, transcript: &Script) -> Trial {
     let name = format!("{}::{}", driver.name(), transcript.file);
-    let reason = transcript.why_not(driver.name());
-    let is_ignored = reason.is_some();
+    let is_ignored = transcript.why_not(driver.name()).is_some();
     let driver = Arc::clone(driver);
-    let transcript = match driver.name().starts_with("relay") {
-        true => Arc::new(upstream::heard(transcript)),
-        false => Arc::clone(transcript),
+    let mut script = match driver.name().starts_with("relay") {
+        true => upstream::heard(transcript),
+        false => transcript.clone(),
     };
     let run = move || {
         for mode in [Mode::LockStep, Mode::Pipelined] {
-            for cut in cuts(&transcript) {
-                play(&transcript, &*driver, cut, mode)?;
+            for cut in cuts(&script) {
+                (script.mode, script.reads) = (mode, Reads::Of(cut));
+                play(&script, &*driver)?;
             }
         }
         Ok(())
@@ -103,15 +103,23 @@ fn trial(driver: &Arc<dyn Driver + Send + Sync>, transcript: &Arc<Transcript>) -
 }
 
 /// Large texts in single octets take too long through a socket: that is for tests/transcripts.rs, in memory.
-fn cuts(transcript: &Transcript) -> impl Iterator<Item = usize> {
-    let sent = transcript.acts.iter().map(|(_, act)| if let Act::Client(octets) = act { octets.len() } else { 0 });
-    let is_large = sent.sum::<usize>() > 10_000;
+fn cuts(script: &Script) -> impl Iterator<Item = usize> + use<> {
+    let is_large = script.octets_of(Side::Client) > 10_000;
     CUTS.into_iter().filter(move |cut| *cut >= 7 || !is_large)
 }
 
-fn rings_wrap(transcripts: &[Arc<Transcript>]) -> Result<(), Failed> {
+/// Octets that a server reads at once.
+fn cut(script: &Script) -> usize {
+    match script.reads {
+        Reads::Of(octets) | Reads::Cut(octets) => octets,
+    }
+}
+
+fn rings_wrap(transcripts: &[Script]) -> Result<(), Failed> {
     let large = transcripts.iter().find(|transcript| transcript.file == "text_large.txt").ok_or("no text_large.txt")?;
-    play(large, &stacks::Smoltcp, usize::MAX, Mode::Pipelined)?;
+    let mut large = large.clone();
+    large.mode = Mode::Pipelined;
+    play(&large, &stacks::Smoltcp)?;
     match stacks::WRAPS.load(Ordering::Relaxed) {
         0 => Err("no ring wrapped".into()),
         _ => Ok(()),

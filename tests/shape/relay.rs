@@ -1,9 +1,11 @@
 //! Driver 5: a relay with one leg. The server in front has the relay as its handler; the transcript's handler serves the
 //! upstream.
 
+use std::time::Duration;
+
 use smtpd_core::relay::{Leg, Need, Relay};
 use smtpd_core::server::{Config, Ending, Peer, Session};
-use smtpd_mock::{Actor, Connection, Driver, End, Outside, Transcript};
+use smtpd_mock::{Act, Actor, Clock, Connection, Driver, End, Reads, Received, Script};
 
 use super::one_leg::OneLeg;
 
@@ -23,8 +25,9 @@ pub(crate) struct Relayed<'c, 'u> {
 impl<'c, 'u> Relayed<'c, 'u> {
     pub(crate) fn new(config: &'c Config<'c>, upstream: &'u Config<'u>, actor: Actor, cut: usize) -> Self {
         let relay = OneLeg(Leg::new(([127, 0, 0, 1], 25).into(), "relay.example"));
-        let front = End::new(Session::new(config, Peer::default()), relay, cut);
-        let upstream = End::new(Session::new(upstream, Peer::default()), actor, cut);
+        let (reads, clock) = (Reads::Of(cut), Clock::new());
+        let front = End::new(Session::new(config, Peer::default()), relay, reads, &clock);
+        let upstream = End::new(Session::new(upstream, Peer::default()), actor, reads, &clock);
         Self { front, upstream, replies: Vec::new(), cut }
     }
 
@@ -32,15 +35,15 @@ impl<'c, 'u> Relayed<'c, 'u> {
     fn turn(&mut self, said: &mut Vec<u8>) {
         let mut moved = true;
         while moved {
-            let octets = self.front.turn();
-            moved = !octets.is_empty();
-            said.extend(octets);
+            let before = said.len();
+            self.front.turn(said);
+            moved = said.len() > before;
             let leg = &mut self.front.handler.legs()[0];
             match leg.need() {
                 Need::Connect(_) => leg.connected(),
                 Need::Close => {
                     leg.lost();
-                    self.upstream.turn();
+                    self.upstream.turn(&mut self.replies);
                     self.upstream.end(Ending::Lost);
                 }
                 Need::Nothing => {}
@@ -48,7 +51,7 @@ impl<'c, 'u> Relayed<'c, 'u> {
             let output = leg.output().to_vec();
             leg.sent(output.len());
             self.upstream.send(&output);
-            self.replies.extend(self.upstream.turn());
+            self.upstream.turn(&mut self.replies);
             let mut input = &self.replies[..self.cut.min(self.replies.len())];
             let before = input.len();
             leg.receive(&mut input);
@@ -64,8 +67,9 @@ impl Driver for InMemory {
         "relay-memory"
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
-        Box::new(Relayed::new(&transcript.config, &super::UPSTREAM, actor, cut))
+    fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's> {
+        let cut = super::cut(script);
+        Box::new(Relayed::new(&script.config, &super::UPSTREAM, actor, cut))
     }
 }
 
@@ -74,19 +78,32 @@ impl Connection for Relayed<'_, '_> {
         self.front.send(octets);
     }
 
-    fn receive(&mut self, said: &mut Vec<u8>, _: usize) -> bool {
+    fn receive(&mut self, said: &mut Vec<u8>) -> Received {
+        let before = said.len();
         self.turn(said);
-        self.front.is_closed()
+        match () {
+            () if self.front.is_closed() => Received::End,
+            () if said.len() > before => Received::More,
+            () => Received::Nothing,
+        }
     }
 
-    fn outside(&mut self, what: Outside) {
-        self.front.end(match what {
-            Outside::Lost => Ending::Lost,
-            Outside::Expired => Ending::Expired,
-            Outside::Stopping => Ending::Stopping,
-        });
-        if what == Outside::Lost {
-            self.turn(&mut Vec::new());
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Drop | Act::Reset => {
+                self.turn(&mut Vec::new());
+                self.front.end(Ending::Lost);
+                self.turn(&mut Vec::new());
+            }
+            Act::Stop => self.front.end(Ending::Stopping),
+            Act::Stall => {}
         }
+    }
+
+    fn pass(&mut self, time: Duration, said: &mut Vec<u8>) -> bool {
+        self.turn(said);
+        self.front.pass(time, said);
+        self.turn(said);
+        true
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use smtpd_core::relay::{Leg, Need, Relay};
 use smtpd_core::server::{Config, Ending, Peer, Progress, Session, step};
-use smtpd_mock::{Actor, Connection, Driver, Transcript};
+use smtpd_mock::{Actor, Connection, Driver, Script};
 use tokio::runtime::Handle;
 
 use super::client::Client;
@@ -23,12 +23,13 @@ impl Driver for OverTcp {
         "relay-tcp"
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
+    fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's> {
+        let cut = super::cut(script);
         let (address, stopper) = tokio_tcp::serve(&self.0, super::UPSTREAM, actor, cut);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let (front, _) = listener.accept().expect("a client");
-        let (config, leg) = (transcript.config, Leg::new(address, "relay.example"));
+        let (config, leg) = (script.config, Leg::new(address, "relay.example"));
         thread::spawn(move || serve(front, &config, OneLeg(leg), cut));
         Box::new(Client::new(stream, move || stopper.stop()))
     }

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 use smoltcp::socket::tcp;
-use smtpd_core::server::{Ending, Handler, Peer, Progress, Session, step};
-use smtpd_mock::{Actor, Connection, Driver, Outside, Transcript};
+use smtpd_core::server::{Ending, Handler, Peer, Progress, Session, Watch, step};
+use smtpd_mock::{Act, Actor, Connection, Driver, Received, Script};
 
 use super::cable::{Stack, cable};
 
@@ -52,6 +53,7 @@ struct Stacks<'t> {
     client: Stack,
     server: Stack,
     session: Session<'t>,
+    watch: Watch,
     actor: Actor,
     cut: usize,
     millis: i64,
@@ -63,11 +65,12 @@ impl Driver for Smoltcp {
         "smoltcp"
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
+    fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's> {
+        let cut = super::cut(script);
         let (mut client, server) = cable();
         client.connect();
-        let session = Session::new(&transcript.config, Peer::default());
-        Box::new(Stacks { client, server, session, actor, cut, millis: 0, unsent: Vec::new() })
+        let session = Session::new(&script.config, Peer::default());
+        Box::new(Stacks { client, server, session, watch: Watch::new(0), actor, cut, millis: 0, unsent: Vec::new() })
     }
 }
 
@@ -93,20 +96,36 @@ impl Connection for Stacks<'_> {
         self.unsent.extend_from_slice(octets);
     }
 
-    fn receive(&mut self, said: &mut Vec<u8>, _: usize) -> bool {
+    fn receive(&mut self, said: &mut Vec<u8>) -> Received {
+        let before = said.len();
         self.turn(said);
-        !self.client.socket().may_recv()
+        match () {
+            () if !self.client.socket().may_recv() => Received::End,
+            () if said.len() > before => Received::More,
+            () => Received::Nothing,
+        }
     }
 
-    fn outside(&mut self, what: Outside) {
+    fn act(&mut self, act: Act) {
         self.turn(&mut Vec::new());
-        match what {
-            Outside::Lost => self.client.socket().abort(),
-            Outside::Expired => self.session.end(Ending::Expired),
-            Outside::Stopping => self.session.end(Ending::Stopping),
+        match act {
+            Act::Drop | Act::Reset => {
+                self.client.socket().abort();
+                self.turn(&mut Vec::new());
+            }
+            Act::Stop => self.session.end(Ending::Stopping),
+            Act::Stall => {}
         }
-        if what == Outside::Lost {
-            self.turn(&mut Vec::new());
+    }
+
+    fn pass(&mut self, time: Duration, said: &mut Vec<u8>) -> bool {
+        self.turn(said);
+        self.watch.left(&self.session, self.millis as u32);
+        self.millis += time.as_millis() as i64;
+        if self.watch.left(&self.session, self.millis as u32) == Some(0) {
+            self.session.end(Ending::Expired);
         }
+        self.turn(said);
+        true
     }
 }

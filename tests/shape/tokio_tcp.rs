@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 
-use smtpd_mock::{Actor, Connection, Driver, Transcript};
+use smtpd_mock::{Actor, Connection, Driver, Script};
 use smtpd_std::{Config, Server, Stopper};
 use tokio::runtime::Handle;
 
@@ -17,8 +17,9 @@ impl Driver for TokioTcp {
         "tokio-tcp"
     }
 
-    fn connect<'t>(&self, transcript: &'t Transcript, actor: Actor, cut: usize) -> Box<dyn Connection + 't> {
-        let (address, stopper) = serve(&self.0, transcript.config, actor, cut);
+    fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's> {
+        let cut = super::cut(script);
+        let (address, stopper) = serve(&self.0, script.config, actor, cut);
         let stream = TcpStream::connect(address).expect("a connection");
         Box::new(Client::new(stream, move || stopper.stop()))
     }

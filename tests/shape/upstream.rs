@@ -1,12 +1,13 @@
 //! What a handler behind a relay hears of a transcript.
 
-use smtpd_mock::Transcript;
+use smtpd_mock::{Script, What};
 
-/// The transcript as the upstream's handler plays it: a leg has its own name and its own way to go, and repairs line
+/// The script as the upstream's handler plays it: a leg has its own name and its own way to go, and repairs line
 /// ends (RFC 5321 §2.3.8).
-pub(crate) fn heard(transcript: &Transcript) -> Transcript {
-    let mut transcript = transcript.clone();
-    for call in &mut transcript.calls {
+pub(crate) fn heard(script: &Script) -> Script {
+    let mut entries = script.entries.to_vec();
+    for entry in &mut entries {
+        let What::Hears(call) = &mut entry.what else { continue };
         match call.call.split(' ').next() {
             Some("helo" | "ehlo") => call.call = "ehlo relay.example".into(),
             Some("closed") => call.call = "closed *".into(),
@@ -14,7 +15,9 @@ pub(crate) fn heard(transcript: &Transcript) -> Transcript {
         }
         call.text = call.text.take().map(|text| repaired(&text));
     }
-    transcript
+    let mut script = script.clone();
+    script.entries = entries.into();
+    script
 }
 
 /// Every bare CR and bare LF is a CRLF.
