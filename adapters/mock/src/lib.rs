@@ -17,6 +17,8 @@ mod part;
 mod pattern;
 mod play;
 mod player;
+#[cfg(feature = "std")]
+mod port;
 mod script;
 mod shared;
 mod shrink;
