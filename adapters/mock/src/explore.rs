@@ -225,7 +225,7 @@ fn damaged(script: &Script, side: Side, octet: usize, damage: Damage) -> Script 
         Damage::Turned(into) => octets[within] = into,
     }
     let mut entries: Vec<Entry> = Vec::new();
-    // One run of any lines, wherever something stood.
+    // One run of any lines, wherever something stood or may come.
     let lines = |entries: &mut Vec<Entry>, line| {
         let is_there = matches!(entries.last(), Some(Entry { what: What::Says(_, Said::Lines), .. }));
         if !is_there {
@@ -236,7 +236,12 @@ fn damaged(script: &Script, side: Side, octet: usize, damage: Damage) -> Script 
         let line = entry.line;
         match &entry.what {
             What::Hears(_) if number > at => {}
-            What::Says(who, _) if *who != side && number > at => lines(&mut entries, line),
+            What::Says(who, _) if number > at => {
+                lines(&mut entries, line);
+                if *who == side {
+                    entries.push(entry.clone());
+                }
+            }
             _ if number == at => {
                 let said = Said::Octets(octets.clone());
                 entries.push(Entry { line, what: What::Says(side, said) });
