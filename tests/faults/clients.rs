@@ -44,6 +44,8 @@ pub(crate) enum Verdict {
     Sent,
     Permanent,
     Temporary,
+    /// It does not say for how long.
+    Refused,
     /// The server does not speak SMTP, or says what can't be an answer.
     BadReply,
     /// The connection ended.
@@ -55,10 +57,11 @@ pub(crate) enum Verdict {
     Crash,
 }
 
-const VERDICTS: [(Verdict, &str); 8] = [
+const VERDICTS: [(Verdict, &str); 9] = [
     (Verdict::Sent, "sent"),
     (Verdict::Permanent, "permanent"),
     (Verdict::Temporary, "temporary"),
+    (Verdict::Refused, "refused"),
     (Verdict::BadReply, "bad reply"),
     (Verdict::Lost, "lost"),
     (Verdict::Timeout, "timeout"),
@@ -178,11 +181,16 @@ fn msmtp(port: u16) -> Said {
     command.args(["--host=127.0.0.1", &format!("--port={port}"), &format!("--from={FROM}"), "--file=/dev/null"]);
     command.args([&format!("--timeout={}", TIMEOUT.as_secs()), "--", TO]);
     let Some((status, _, text)) = run(command, &MAIL.replace('\r', "")) else { return Said::hung() };
-    let verdict = match status.code() {
-        Some(0) => Verdict::Sent,
-        _ => Verdict::Crash,
+    let (verdict, words) = match status.code() {
+        Some(0) => (Verdict::Sent, ""),
+        Some(65) => (Verdict::Refused, "EX_DATAERR"),
+        Some(69) => (Verdict::Refused, "EX_UNAVAILABLE"),
+        Some(74) => (Verdict::Lost, "EX_IOERR"),
+        Some(75) => (Verdict::Temporary, "EX_TEMPFAIL"),
+        Some(76) => (Verdict::BadReply, "EX_PROTOCOL"),
+        _ => return Said::crash(status.to_string(), text),
     };
-    Said { verdict, words: status.to_string(), text }
+    Said { verdict, words: words.into(), text }
 }
 
 /// What a program's end was, what it printed and what it complained about; none if it had to be killed.

@@ -32,6 +32,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("early_reply"),
     fault("stall_at_the_dot"),
     fault("reset_at_the_dot"),
+    fault("554_and_stall"),
     fault("torn_code"),
     fault("torn_line"),
     fault("torn_between_lines"),

@@ -142,11 +142,17 @@ impl Client {
         self.stream.read(octets)
     }
 
-    /// Until the client closes.
+    /// Until the client closes, in whatever way.
     fn gives_up(&mut self) -> Result<Outcome, Mismatch> {
         let mut octets = [0; 4_096];
-        while self.read(&mut octets)? > 0 {}
-        Ok(Outcome)
+        loop {
+            match self.read(&mut octets) {
+                Ok(0) => return Ok(Outcome),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(Outcome),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// The standard library can't say that a socket is to be closed with RST; tokio can.

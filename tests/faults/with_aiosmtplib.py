@@ -32,7 +32,7 @@ def verdict(error):
 
 try:
     asyncio.run(send(*sys.argv[1:]))
-    said = ("sent", "sent", "")
+    said = ("sent", "", "")
 except Exception as error:
     said = (*verdict(error), ascii(error)[:200])
 print("\t".join(said))

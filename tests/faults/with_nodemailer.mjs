@@ -24,7 +24,7 @@ const client = createTransport({
 });
 try {
     await client.sendMail({ envelope, raw });
-    console.log("sent\tsent\t");
+    console.log("sent\t\t");
 } catch (error) {
     console.log([...verdict(error), JSON.stringify(error.message).slice(0, 200)].join("\t"));
 }

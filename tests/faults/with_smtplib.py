@@ -31,7 +31,7 @@ def verdict(error):
 
 try:
     send(*sys.argv[1:])
-    said = ("sent", "sent", "")
+    said = ("sent", "", "")
 except Exception as error:
     said = (*verdict(error), ascii(error)[:200])
 print("\t".join(said))
