@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use libtest_mimic::Failed;
+
 pub(crate) struct Fault {
     /// The script's.
     pub(crate) name: &'static str,
@@ -40,9 +42,22 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("garbage_at_the_dot"),
 ];
 
+const FOLDER: &str = "tests/faults/scripts";
+
+/// No script lies there that nobody meets.
+pub(crate) fn are_all_scripts() -> Result<(), Failed> {
+    for entry in fs::read_dir(FOLDER)? {
+        let name = entry?.file_name().into_string().map_err(|name| format!("{name:?}"))?;
+        if !FAULTS.iter().any(|fault| name.strip_suffix(".txt") == Some(fault.name)) {
+            return Err(format!("{FOLDER}/{name} is none of the faults").into());
+        }
+    }
+    Ok(())
+}
+
 impl Fault {
     pub(crate) fn text(&self) -> Result<String, String> {
-        let path = format!("tests/faults/scripts/{}.txt", self.name);
+        let path = format!("{FOLDER}/{}.txt", self.name);
         fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
     }
 }

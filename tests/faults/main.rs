@@ -20,7 +20,10 @@ use table::{Cell, Table};
 fn main() -> ExitCode {
     let is_writing = std::env::var_os("SMTPD_WRITE_TABLE").is_some();
     let table = Arc::new(Mutex::new(Table::read()));
-    let mut trials = vec![Trial::test("table::is_as_it_is_written", table::is_as_it_is_written)];
+    let mut trials = vec![Trial::test("faults::are_all_scripts", faults::are_all_scripts)];
+    if !is_writing {
+        trials.push(Trial::test("table::is_as_it_is_written", table::is_as_it_is_written));
+    }
     for client in CLIENTS {
         let version = (client.version)();
         for fault in FAULTS {
