@@ -29,6 +29,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("endless_reply"),
     fault("dripping_reply"),
     fault("354_to_mail"),
+    fault("a_reply_too_many"),
     Fault { is_accepting: true, ..fault("two_replies_at_once") },
     fault("250_to_data"),
     fault("early_reply"),

@@ -1,7 +1,7 @@
 //! Against the outside: real clients on a real port meet a server with a fault, and what they say about it is a table.
 //!
-//! Each cell is a test: the table has to say what was seen just now. With `SMTPD_WRITE_TABLE=1` it is written instead. A
-//! client that is not installed is ignored, and says so.
+//! Each cell is a test: the table has to say what was seen just now. With `SMTPD_WRITE_TABLE=1` it is written instead.
+//! A client that is not installed is ignored, and says so.
 
 mod clients;
 mod faults;

@@ -1,4 +1,4 @@
-//! A dialogue as text, played as the server over one connection: a stand-in that knows just the acts of the scripts here.
+//! A dialogue as text, played as the server over one connection: a stand-in that knows the acts of the scripts here.
 //!
 //! A line of the client matches whatever the case of its letters, for a client may write `mail FROM` (RFC 5321 §2.4).
 

@@ -1,4 +1,4 @@
-// Sends a mail with nodemailer and prints what came of it: verdict, what a program sees of it, the text; with tabs between.
+// Sends a mail with nodemailer and prints what came of it: verdict, what a program sees, text; tabs between.
 
 import { createRequire } from "node:module";
 
