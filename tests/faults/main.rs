@@ -6,7 +6,6 @@
 mod clients;
 mod faults;
 mod port;
-mod server;
 mod table;
 
 use std::process::ExitCode;
@@ -15,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use clients::{CLIENTS, Client, Verdict};
 use faults::{FAULTS, Fault};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use smtpd_mock::Script;
 use table::{Cell, Table};
 
 fn main() -> ExitCode {
@@ -59,7 +59,7 @@ fn cell(
         let versions = format!("this is {version}, and the table is about {}", written.unwrap_or_default());
         return if client.is_pinned { Err(versions.into()) } else { Ok(Completion::ignored_with(versions)) };
     }
-    let script = server::Script::parse(&fault.text()?)?;
+    let script = Script::parse(fault.name, &fault.text()?)?;
     let (said, served) = port::meets(&script, client.send)?;
     // The server said 250 to the message.
     let is_given = fault.is_accepting && served.iter().any(Result::is_ok);

@@ -7,12 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use smtpd_mock::{Mismatch, Played, Script};
 
 use crate::clients::{KILLED_AFTER, Said};
-use crate::server::{Mismatch, Outcome, Script};
 
 /// What came of each connection.
-pub(crate) type Served = Vec<Result<Outcome, Mismatch>>;
+pub(crate) type Served = Vec<Result<Played, Box<Mismatch>>>;
 
 /// A client that is told the port, and what it says; each connection that it makes meets the same script.
 pub(crate) fn meets(script: &Script, send: fn(port: u16) -> Said) -> Result<(Said, Served), String> {

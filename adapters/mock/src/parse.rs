@@ -20,7 +20,8 @@
 //!
 //! What may vary: `{*}` in a line stands for any octets, `{name}` for any octets that are the same wherever the name
 //! stands, `C: {...}` or `S: {...}` for any number of lines, `H: {...}` for any number of calls. A side that the script
-//! plays can say a `{name}` that was heard before. `B` and `SB` hold no placeholders.
+//! plays can say a `{name}` that was heard before. `B` and `SB` hold no placeholders. A client's lines may come in letters
+//! of either case, as commands may (RFC 5321 §2.4).
 //!
 //! `C*100:` is a hundred of them, `{n}` in it their number from 1; so for `B`, `S`, `SB` and `H`.
 //!

@@ -119,14 +119,15 @@ impl Said {
     }
 
     /// Compares with what was heard; names get what they stand for.
-    pub(crate) fn find(&self, heard: &[u8], names: &mut Names) -> Match {
+    /// `folds`: letters of lines are the same in either case, as those of commands are (RFC 5321 §2.4).
+    pub(crate) fn find(&self, heard: &[u8], names: &mut Names, folds: bool) -> Match {
         match self {
-            Self::Octets(octets) => whole(octets, heard),
+            Self::Octets(octets) => whole(octets, heard, false),
             Self::Lines => Match::Begun,
             Self::Line(pieces) => {
                 if let [Piece::Octets(octets)] = &pieces[..] {
-                    return match whole(octets, heard) {
-                        Match::Whole(len) => match whole(b"\r\n", &heard[len..]) {
+                    return match whole(octets, heard, folds) {
+                        Match::Whole(len) => match whole(b"\r\n", &heard[len..], false) {
                             Match::Whole(end) => Match::Whole(len + end),
                             Match::Begun => Match::Begun,
                             Match::Not(at) => Match::Not(len + at),
@@ -136,7 +137,7 @@ impl Said {
                 }
                 let Some(end) = line_end(heard) else {
                     let begin = match pieces.first() {
-                        Some(Piece::Octets(octets)) => whole(octets, heard),
+                        Some(Piece::Octets(octets)) => whole(octets, heard, folds),
                         _ => Match::Begun,
                     };
                     return match begin {
@@ -146,7 +147,7 @@ impl Said {
                     };
                 };
                 let mut found = Names::new();
-                match is_match(pieces, &heard[..end], names, &mut found) {
+                match is_match(pieces, &heard[..end], names, &mut found, folds) {
                     Ok(()) => {
                         names.append(&mut found);
                         Match::Whole(end + 2)
@@ -173,8 +174,9 @@ fn placeholder(name: &str) -> Option<Piece> {
     }
 }
 
-fn whole(octets: &[u8], heard: &[u8]) -> Match {
-    let same = octets.iter().zip(heard).take_while(|(one, other)| one == other).count();
+fn whole(octets: &[u8], heard: &[u8], folds: bool) -> Match {
+    let is_same = |(one, other): &(&u8, &u8)| one == other || folds && one.eq_ignore_ascii_case(other);
+    let same = octets.iter().zip(heard).take_while(is_same).count();
     match same {
         _ if same == octets.len() => Match::Whole(same),
         _ if same == heard.len() => Match::Begun,
@@ -183,7 +185,7 @@ fn whole(octets: &[u8], heard: &[u8]) -> Match {
 }
 
 /// The shortest octets for each placeholder that let the rest match; else how many were left at the least.
-fn is_match(pieces: &[Piece], line: &[u8], names: &Names, found: &mut Names) -> Result<(), usize> {
+fn is_match(pieces: &[Piece], line: &[u8], names: &Names, found: &mut Names, folds: bool) -> Result<(), usize> {
     let Some((piece, behind)) = pieces.split_first() else {
         return if line.is_empty() { Ok(()) } else { Err(line.len()) };
     };
@@ -193,8 +195,8 @@ fn is_match(pieces: &[Piece], line: &[u8], names: &Names, found: &mut Names) -> 
         Piece::Name(name) => names.get(name).or_else(|| found.get(name)),
     };
     if let Some(known) = known {
-        return match whole(known, line) {
-            Match::Whole(len) => is_match(behind, &line[len..], names, found),
+        return match whole(known, line, folds) {
+            Match::Whole(len) => is_match(behind, &line[len..], names, found, folds),
             Match::Begun => Err(0),
             Match::Not(at) => Err(line.len() - at),
         };
@@ -205,7 +207,7 @@ fn is_match(pieces: &[Piece], line: &[u8], names: &Names, found: &mut Names) -> 
         if let Piece::Name(name) = piece {
             with.insert(name.clone(), line[..len].to_vec());
         }
-        match is_match(behind, &line[len..], names, &mut with) {
+        match is_match(behind, &line[len..], names, &mut with, folds) {
             Ok(()) => {
                 *found = with;
                 return Ok(());
@@ -237,7 +239,7 @@ mod tests {
     fn found(pattern: &str, heard: &str) -> (Match, Vec<String>) {
         let mut names = Names::new();
         names.insert("known".into(), b"abc".to_vec());
-        let found = Said::line(pattern).find(heard.as_bytes(), &mut names);
+        let found = Said::line(pattern).find(heard.as_bytes(), &mut names, false);
         names.remove("known");
         (found, names.values().map(|value| String::from_utf8_lossy(value).to_string()).collect())
     }
@@ -269,6 +271,17 @@ mod tests {
             assert_eq!(found(pattern, heard), (expected, names), "{pattern} in {heard:?}");
             assert_eq!(Said::line(pattern).to_string(), pattern);
         }
+    }
+
+    #[test]
+    fn letters_are_folded_where_that_is_asked_for() {
+        let find = |pattern, heard: &[u8], folds| Said::line(pattern).find(heard, &mut Names::new(), folds);
+        for pattern in ["MAIL FROM:<a@b>", "MAIL FROM:<{*}>"] {
+            assert_eq!(find(pattern, b"mail FROM:<a@b>\r\n", true), Match::Whole(17));
+            assert_eq!(find(pattern, b"mail FROM:<a@b>\r\n", false), Match::Not(0));
+            assert_eq!(find(pattern, b"m\xc1IL", true), Match::Not(1));
+        }
+        assert_eq!(Said::Octets(b"A".to_vec()).find(b"a", &mut Names::new(), true), Match::Not(0));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Player {
                         return Ok(Step::Listen);
                     }
                 }
-                What::Says(_, said) => match said.find(&self.heard, &mut self.names) {
+                What::Says(_, said) => match said.find(&self.heard, &mut self.names, self.side == Side::Server) {
                     Match::Whole(len) => {
                         let got = self.heard.drain(..len).collect();
                         self.rows.push(Row { at: self.next, got });
@@ -214,7 +214,7 @@ impl Player {
         });
         loop {
             if let Some(Some(said)) = &next
-                && let Match::Whole(_) = said.find(&self.heard, &mut self.names.clone())
+                && let Match::Whole(_) = said.find(&self.heard, &mut self.names.clone(), self.side == Side::Server)
             {
                 self.next += 1;
                 return true;
@@ -249,7 +249,8 @@ impl Player {
         if self.is_gone {
             return Ok(Step::Done);
         }
-        if !self.heard.is_empty() {
+        // Who stalls does not read.
+        if !self.heard.is_empty() && !self.is_stalled {
             return Err(self.differs(0, "nothing more".into()));
         }
         match self.side {

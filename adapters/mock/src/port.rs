@@ -65,7 +65,7 @@ impl Script {
 
 /// Waits for a client without blocking for ever.
 fn accept(listener: &TcpListener, until: Instant) -> Result<TcpStream, String> {
-    let accepted = || {
+    let accept = || {
         listener.set_nonblocking(true)?;
         loop {
             match listener.accept() {
@@ -76,7 +76,9 @@ fn accept(listener: &TcpListener, until: Instant) -> Result<TcpStream, String> {
             }
         }
     };
-    let (stream, _) = accepted().map_err(|error: std::io::Error| match error.kind() {
+    let accepted = accept();
+    let _ = listener.set_nonblocking(false);
+    let (stream, _) = accepted.map_err(|error: std::io::Error| match error.kind() {
         ErrorKind::WouldBlock => "none until the limit".into(),
         _ => error.to_string(),
     })?;
