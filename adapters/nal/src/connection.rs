@@ -67,6 +67,9 @@ impl<T, L: Store, O: Store> Connection<'_, T, L, O> {
     pub(crate) fn end(&mut self, why: Ending) {
         self.session.end(why);
         self.last_words = FAREWELL_MILLIS;
+        if let Some(farewell) = &mut self.farewell {
+            farewell.millis = FAREWELL_MILLIS;
+        }
     }
 
     /// Sends, reads, does what can be done, and sends again.
