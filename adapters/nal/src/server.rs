@@ -1,5 +1,6 @@
 //! The server: a listening socket, places for connections, and whose turn it is.
 
+use core::array;
 use core::task::Waker;
 
 use embedded_nal::{TcpFullStack, nb};
@@ -58,9 +59,11 @@ where
 {
     /// A server that does not listen yet; each place has one of the handlers.
     #[must_use]
-    pub const fn new(config: &'c Config<'c>, handlers: [H; N]) -> Self {
+    pub fn new(config: &'c Config<'c>, handlers: [H; N]) -> Self {
         const { assert!(INPUT > 0, "without a buffer nothing can be read") };
-        Self { config, listener: None, handlers, places: [const { None }; N], inputs: [[0; INPUT]; N] }
+        // Not `[const { None }; N]`: that lies in flash, as long as a connection.
+        let places = array::from_fn(|_| None);
+        Self { config, listener: None, handlers, places, inputs: [[0; INPUT]; N] }
     }
 
     /// Listens on a port of all the stack's addresses, and no longer on the one before.
