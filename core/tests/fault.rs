@@ -246,6 +246,7 @@ fn counts() {
     assert_eq!(nth(rule.since(3)), [250, 250, 451, 451]);
     assert_eq!(nth(rule.since(0)), [451, 451, 451, 451]);
     assert_eq!(nth(rule.since(2).nth(3)), [250, 250, 451, 250]);
+    assert_eq!(nth(rule.nth(1).since(3)), [250, 250, 451, 451]);
 }
 
 #[test]
@@ -399,6 +400,20 @@ fn a_replaced_delivery_leaves_the_handlers_own_refusal() {
         let said = talk.codes(&["HELO a\r\n", MAIL, RCPT, "DATA\r\n.\r\nNOOP\r\n"].concat());
         assert_eq!(said[5..], [451, 250]);
     }
+}
+
+#[test]
+fn a_delivery_is_replaced_whatever_the_handler_accepts_it_with() {
+    let rule = |question: &str| if question.starts_with("message") { say(250) } else { common::Verdict::Yes };
+    let mut talk = Talk::new(&CONFIG, Notes::by(rule), [Rule::reply(At::Delivery, REPLY)]);
+    assert_eq!(talk.codes(&["HELO a\r\n", MAIL, RCPT, "DATA\r\n.\r\n"].concat()).last(), Some(&451));
+}
+
+#[test]
+fn extensions_are_the_handlers() {
+    let handler = Fault::new(Notes::new(), [Rule::close(At::Mail)]);
+    assert_eq!(handler.acts_on(), Notes::new().acts_on());
+    assert!(!handler.acts_on().is_empty());
 }
 
 #[test]

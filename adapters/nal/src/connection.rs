@@ -86,7 +86,7 @@ impl<T, L: Store, O: Store> Connection<'_, T, L, O> {
             return self.part(stack, buffer, now, moved);
         }
         if self.is_reading() {
-            moved |= self.receive(stack, buffer);
+            self.receive(stack, buffer);
         }
         moved |= self.take(handler, buffer, waker);
         moved |= self.send(stack);
@@ -109,17 +109,16 @@ impl<T, L: Store, O: Store> Connection<'_, T, L, O> {
         is_wanted && self.unread.is_empty() && self.session.output().is_empty()
     }
 
-    /// Reads once; whether anything changed.
-    fn receive<S: TcpClientStack<TcpSocket = T>>(&mut self, stack: &mut S, buffer: &mut [u8]) -> bool {
+    /// Reads once.
+    fn receive<S: TcpClientStack<TcpSocket = T>>(&mut self, stack: &mut S, buffer: &mut [u8]) {
         match stack.receive(&mut self.socket, buffer) {
-            Err(nb::Error::WouldBlock) => return false,
+            Err(nb::Error::WouldBlock) => {}
             Ok(0) | Err(nb::Error::Other(_)) => self.end(Ending::Lost),
             Ok(octets) => self.unread = 0..octets.min(buffer.len()),
         }
-        true
     }
 
-    /// Steps until nothing moves; whether anything changed.
+    /// Steps until nothing moves; whether anything did.
     fn take(&mut self, handler: &mut impl Handler, buffer: &[u8], waker: &Waker) -> bool {
         let (progress, unread) = (self.progress, self.unread.start);
         let mut moved = false;
@@ -134,10 +133,11 @@ impl<T, L: Store, O: Store> Connection<'_, T, L, O> {
                 _ => break,
             }
         }
+        // From Write to Read, say: the next turn reads.
         moved || self.progress != progress || self.unread.start != unread
     }
 
-    /// Sends once; whether anything changed.
+    /// Sends once; whether that changed anything.
     fn send<S: TcpClientStack<TcpSocket = T>>(&mut self, stack: &mut S) -> bool {
         let output = self.session.output();
         if output.is_empty() {
