@@ -1,10 +1,14 @@
 //! Handlers that are ready to use, on devices and hosts alike.
 
 pub mod debugging;
+mod fault;
 mod message;
+mod rule;
 mod sink;
 mod unimplemented;
 
+pub use fault::Fault;
 pub use message::{Message, Recipients};
+pub use rule::{At, Rule};
 pub use sink::Sink;
 pub use unimplemented::Unimplemented;

@@ -3,15 +3,28 @@
 use core::hint::black_box;
 
 use smtpd_core::handlers::debugging::{print, write_ip};
-use smtpd_core::handlers::{Message, Recipients};
+use smtpd_core::handlers::{Fault, Message, Recipients, Rule};
 use smtpd_core::server::{Answer, Flow, Handler, Peer, Rcpt};
 
 type ProcessMessage = fn(Peer, &[u8], Recipients<'_>, &[u8]) -> Answer<'static>;
 type Small = Message<ProcessMessage, 128, 512, 4096>;
+type Faulty = Fault<'static, &'static mut dyn Handler, 2>;
 
 pub fn all() {
     entries![print as (_, _, _), write_ip as (_, _), Small::new as (_), Recipients::next as (_)];
+    entries![
+        Faulty::new as (_, _),
+        Faulty::handler as (_),
+        Rule::reply as (_, _),
+        Rule::later as (_, _),
+        Rule::never as (_),
+        Rule::close as (_),
+        Rule::nth as (_, _),
+        Rule::since as (_, _),
+        Rule::address as (_, _),
+    ];
     methods_of::<Small>();
+    methods_of::<Faulty>();
     methods_of::<Least>();
     methods_of::<&mut dyn Handler>();
 }
