@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use crate::clients::CLIENTS;
 use crate::faults::FAULTS;
 
-pub(crate) const PATH: &str = "tests/faults/TABLE.md";
+pub(crate) const PATH: &str = "adapters/mock/README.md";
 const START: &str = "<!-- The tables are written by `SMTPD_WRITE_TABLE=1 cargo test --test faults`. -->\n";
 const END: &str = "<!-- The tables end. -->\n";
 

@@ -157,11 +157,12 @@ fn attempt(script: &Script, subject: &mut impl FnMut(&Script) -> Result<(), Fail
     caught(|| subject(script)).unwrap_or_else(|why| Err(Failure::Broken(why)))
 }
 
-/// A server's part has one way to be said.
+/// A server's part has one way to be said. So has a client's that does not know which lines it will hear before it goes on.
 fn modes(script: &Script, side: Side) -> Vec<Mode> {
+    let is_open = script.says(other(side)).any(|said| *said == Said::Lines);
     match side {
-        Side::Client => [Mode::LockStep, Mode::Pipelined].into(),
-        Side::Server => [script.mode].into(),
+        Side::Client if !is_open => [Mode::LockStep, Mode::Pipelined].into(),
+        _ => [script.mode].into(),
     }
 }
 

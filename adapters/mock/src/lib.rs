@@ -1,4 +1,4 @@
-//! Tests of SMTP code without a network: scripts, and what plays them against any server and any client.
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,8 @@ pub use octets::{escape, unescape};
 pub use parse::ParseError;
 pub use pattern::{Piece, Said};
 pub use play::{Connection, Driver, Played, Received, play};
+#[cfg(feature = "std")]
+pub use port::{Listening, listen};
 pub use script::{Act, Call, Entry, Mode, Reads, Response, Script, Side, What};
 pub use shared::Owned;
 pub use wire::{Damage, Link, Pieces, Wire, WireError};

@@ -14,6 +14,8 @@ pub enum Said {
     Octets(Vec<u8>),
     /// A line, without its CRLF.
     Line(Vec<Piece>),
+    /// `250 {...}`: a whole reply with this code, whatever its lines are.
+    Reply([u8; 3]),
     /// Any number of lines.
     Lines,
 }
@@ -47,11 +49,18 @@ pub(crate) enum Match {
 const LONGEST: usize = 1 << 20;
 
 impl Said {
-    /// A line with `{*}`, `{name}` (small letters, digits and `_`), or `{...}` for any number of lines.
+    /// A line with `{*}`, `{name}` (small letters, digits and `_`); `{...}` for any number of lines, `250 {...}` for a
+    /// reply.
     #[must_use]
     pub fn line(text: &str) -> Self {
-        if text == "{...}" {
-            return Self::Lines;
+        match text.as_bytes() {
+            b"{...}" => return Self::Lines,
+            [code @ .., b' ', b'{', b'.', b'.', b'.', b'}'] if code.iter().all(u8::is_ascii_digit) => {
+                if let Ok(code) = code.try_into() {
+                    return Self::Reply(code);
+                }
+            }
+            _ => {}
         }
         let mut pieces = Vec::new();
         let mut octets = String::new();
@@ -102,7 +111,7 @@ impl Said {
     pub(crate) fn octets(&self, names: &Names) -> Option<Vec<u8>> {
         match self {
             Self::Octets(octets) => Some(octets.clone()),
-            Self::Lines => None,
+            Self::Lines | Self::Reply(_) => None,
             Self::Line(pieces) => {
                 let mut line = Vec::new();
                 for piece in pieces {
@@ -124,6 +133,7 @@ impl Said {
         match self {
             Self::Octets(octets) => whole(octets, heard, false),
             Self::Lines => Match::Begun,
+            Self::Reply(code) => reply(code, heard),
             Self::Line(pieces) => {
                 if let [Piece::Octets(octets)] = &pieces[..] {
                     return match whole(octets, heard, folds) {
@@ -184,6 +194,30 @@ fn whole(octets: &[u8], heard: &[u8], folds: bool) -> Match {
     }
 }
 
+/// Lines that go on with `250-`, up to the one with `250 `.
+fn reply(code: &[u8; 3], heard: &[u8]) -> Match {
+    let mut from = 0;
+    loop {
+        let line = &heard[from..];
+        match whole(code, line, false) {
+            Match::Whole(len) if line.get(len).is_some_and(|octet| !matches!(octet, b'-' | b' ')) => {
+                return Match::Not(from + len);
+            }
+            Match::Whole(len) => {
+                let Some(end) = line_end(line) else {
+                    return if heard.len() > LONGEST { Match::Not(LONGEST) } else { Match::Begun };
+                };
+                from += end + 2;
+                if line[len] == b' ' {
+                    return Match::Whole(from);
+                }
+            }
+            Match::Begun => return Match::Begun,
+            Match::Not(at) => return Match::Not(from + at),
+        }
+    }
+}
+
 /// The shortest octets for each placeholder that let the rest match; else how many were left at the least.
 fn is_match(pieces: &[Piece], line: &[u8], names: &Names, found: &mut Names, folds: bool) -> Result<(), usize> {
     let Some((piece, behind)) = pieces.split_first() else {
@@ -223,6 +257,7 @@ impl fmt::Display for Said {
         match self {
             Self::Octets(octets) => f.write_str(&escape(octets)),
             Self::Lines => f.write_str("{...}"),
+            Self::Reply(code) => write!(f, "{} {{...}}", String::from_utf8_lossy(code)),
             Self::Line(pieces) => pieces.iter().try_for_each(|piece| match piece {
                 Piece::Octets(octets) => f.write_str(&String::from_utf8_lossy(octets)),
                 Piece::Any => f.write_str("{*}"),
@@ -266,6 +301,14 @@ mod tests {
             ("a{*}c", "a\r\n", Match::Not(1), &[]),
             ("{Name} {} {", "{Name} {} {\r\n", Match::Whole(13), &[]),
             ("{*}", "\r\n", Match::Whole(2), &[]),
+            ("250 {...}", "250-a\r\n250-b\r\n250 c\r\n220 d\r\n", Match::Whole(21), &[]),
+            ("250 {...}", "250 c\r\n", Match::Whole(7), &[]),
+            ("250 {...}", "250-a\r\n25", Match::Begun, &[]),
+            ("250 {...}", "250-a\r\n250", Match::Begun, &[]),
+            ("250 {...}", "250-a\r\n250 c\n", Match::Begun, &[]),
+            ("250 {...}", "250-a\r\n251 c\r\n", Match::Not(9), &[]),
+            ("250 {...}", "2501\r\n", Match::Not(3), &[]),
+            ("2500 {...}", "2500 {...}\r\n", Match::Whole(12), &[]),
         ] {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             assert_eq!(found(pattern, heard), (expected, names), "{pattern} in {heard:?}");

@@ -2,10 +2,12 @@
 
 use std::boxed::Box;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::string::{String, ToString};
-use std::thread::sleep;
+use std::sync::{Arc, OnceLock};
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
+use std::vec::Vec;
 
 use crate::play::how;
 use crate::player::{Player, Step};
@@ -19,32 +21,15 @@ const LINGER: Duration = Duration::from_secs(1);
 
 impl Script {
     /// Plays the server for the next client that connects: a real one, in another thread or process. `limit` is for all of
-    /// it, waiting for the client included.
-    ///
-    /// ```
-    /// use std::io::Read;
-    /// use std::net::{TcpListener, TcpStream};
-    /// use std::time::Duration;
-    /// use smtpd_mock::Script;
-    /// let script = Script::parse("busy.txt", "S: 421 Busy\n").unwrap();
-    /// let listener = TcpListener::bind("127.0.0.1:0")?;
-    /// let address = listener.local_addr()?;
-    /// let client = std::thread::spawn(move || {
-    ///     let mut said = String::new();
-    ///     TcpStream::connect(address)?.read_to_string(&mut said).map(|_| said)
-    /// });
-    /// script.serve_on(&listener, Duration::from_secs(10)).unwrap();
-    /// assert_eq!(client.join().unwrap()?, "421 Busy\r\n");
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
+    /// it, waiting for the client included. [`listen`] does it in a thread.
     ///
     /// # Errors
     /// The first difference in what the client says; or no client came, or it did not go on within the limit.
     pub fn serve_on(&self, listener: &TcpListener, limit: Duration) -> Result<Played, Box<Mismatch>> {
-        let until = Instant::now() + limit;
+        let until = Deadline::new(limit);
         let player = Player::new(self, Side::Server);
-        match accept(listener, until) {
-            Ok(stream) => converse(player, stream, until),
+        match accept(listener, &until) {
+            Ok(stream) => converse(player, stream, &until),
             Err(why) => Err(player.fails("a client that connects".into(), why)),
         }
     }
@@ -54,22 +39,22 @@ impl Script {
     /// # Errors
     /// The first difference in what the server says; or it can't be reached, or did not go on within the limit.
     pub fn call_on(&self, server: impl ToSocketAddrs, limit: Duration) -> Result<Played, Box<Mismatch>> {
-        let until = Instant::now() + limit;
+        let until = Deadline::new(limit);
         let player = Player::new(self, Side::Client);
         match TcpStream::connect(server) {
-            Ok(stream) => converse(player, stream, until),
+            Ok(stream) => converse(player, stream, &until),
             Err(error) => Err(player.fails("a server that can be reached".into(), error.to_string())),
         }
     }
 }
 
 /// Waits for a client without blocking for ever.
-fn accept(listener: &TcpListener, until: Instant) -> Result<TcpStream, String> {
+fn accept(listener: &TcpListener, until: &Deadline) -> Result<TcpStream, String> {
     let accept = || {
         listener.set_nonblocking(true)?;
         loop {
             match listener.accept() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && !until.is_over() => {
                     sleep(Duration::from_millis(1));
                 }
                 accepted => return accepted,
@@ -85,7 +70,7 @@ fn accept(listener: &TcpListener, until: Instant) -> Result<TcpStream, String> {
     Ok(stream)
 }
 
-fn converse(mut player: Player, mut stream: TcpStream, until: Instant) -> Result<Played, Box<Mismatch>> {
+fn converse(mut player: Player, mut stream: TcpStream, until: &Deadline) -> Result<Played, Box<Mismatch>> {
     let began = Instant::now();
     // Octets go out as the script has them, and not when the kernel thinks fit.
     let _ = stream.set_nodelay(true);
@@ -94,7 +79,7 @@ fn converse(mut player: Player, mut stream: TcpStream, until: Instant) -> Result
     loop {
         match player.step().map_err(|mismatch| mismatch.how(way.clone()))? {
             Step::Done | Step::Act(Act::Drop) => {
-                close(&stream, until);
+                close(&stream);
                 return Ok(Played { said: player.all().to_vec(), took: began.elapsed(), ..Played::default() });
             }
             Step::Act(Act::Reset) => {
@@ -107,23 +92,23 @@ fn converse(mut player: Player, mut stream: TcpStream, until: Instant) -> Result
             Step::Act(Act::Stall) => {}
             // Whoever closed hears no more; the script says whether it should.
             Step::Say(octets) => drop(write(&mut stream, &octets, until)),
-            Step::Pass(time) => sleep(time.min(until.saturating_duration_since(Instant::now()))),
-            Step::Listen => listen(&mut player, &mut stream, until).map_err(|mismatch| mismatch.how(way.clone()))?,
+            Step::Pass(time) => sleep(time.min(until.left())),
+            Step::Listen => hear(&mut player, &mut stream, until).map_err(|mismatch| mismatch.how(way.clone()))?,
         }
     }
 }
 
-fn write(stream: &mut TcpStream, octets: &[u8], until: Instant) -> std::io::Result<()> {
-    stream.set_write_timeout(Some(left(until)))?;
+fn write(stream: &mut TcpStream, octets: &[u8], until: &Deadline) -> std::io::Result<()> {
+    stream.set_write_timeout(Some(until.left()))?;
     stream.write_all(octets)
 }
 
 /// Reads once, or lets the player know that nothing comes.
-fn listen(player: &mut Player, stream: &mut TcpStream, until: Instant) -> Result<(), Box<Mismatch>> {
+fn hear(player: &mut Player, stream: &mut TcpStream, until: &Deadline) -> Result<(), Box<Mismatch>> {
     let mut octets = [0; 4_096];
     let begin = Instant::now();
     loop {
-        let _ = stream.set_read_timeout(Some(left(until).min(QUIET)));
+        let _ = stream.set_read_timeout(Some(until.left().min(QUIET)));
         match stream.read(&mut octets) {
             Ok(0) => {
                 player.closed();
@@ -137,7 +122,7 @@ fn listen(player: &mut Player, stream: &mut TcpStream, until: Instant) -> Result
                 if begin.elapsed() >= QUIET && player.quiet() {
                     return Ok(());
                 }
-                if Instant::now() >= until {
+                if until.is_over() {
                     return Err(player.nothing());
                 }
             }
@@ -152,19 +137,106 @@ fn listen(player: &mut Player, stream: &mut TcpStream, until: Instant) -> Result
 }
 
 /// Closes in an orderly way: reads and throws away what still comes, until the other end closes too.
-fn close(stream: &TcpStream, until: Instant) {
+fn close(stream: &TcpStream) {
     let _ = stream.shutdown(Shutdown::Write);
-    let until = until.min(Instant::now() + LINGER);
+    let until = Deadline::new(LINGER);
     let mut octets = [0; 4_096];
-    while Instant::now() < until {
-        let _ = stream.set_read_timeout(Some(left(until)));
+    while !until.is_over() {
+        let _ = stream.set_read_timeout(Some(until.left()));
         if !matches!((&mut &*stream).read(&mut octets), Ok(1..)) {
             return;
         }
     }
 }
 
-/// A read without any time would block for ever.
-fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+/// When a dialogue has to be over.
+struct Deadline {
+    at: Instant,
+    /// From then on the other side is done, and what it said is on its way.
+    done: Arc<OnceLock<Instant>>,
+}
+
+impl Deadline {
+    fn new(limit: Duration) -> Self {
+        Self { at: Instant::now() + limit, done: Arc::default() }
+    }
+
+    /// Never 0, with which a read would block for ever.
+    fn left(&self) -> Duration {
+        self.rest().max(Duration::from_millis(1))
+    }
+
+    fn is_over(&self) -> bool {
+        self.rest().is_zero()
+    }
+
+    fn rest(&self) -> Duration {
+        let at = self.done.get().map_or(self.at, |done| self.at.min(*done + LINGER));
+        at.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Scripts that play the server on a port, in a thread: one for each connection, in this order.
+///
+/// ```
+/// use std::io::Read;
+/// use std::net::TcpStream;
+/// use std::time::Duration;
+/// use smtpd_mock::{Script, listen};
+/// let busy = Script::parse("busy.txt", "S: 421 Busy\n").unwrap();
+/// let server = listen([busy], Duration::from_secs(10))?;
+/// let mut said = String::new();
+/// TcpStream::connect(server.address())?.read_to_string(&mut said)?;
+/// assert_eq!(said, "421 Busy\r\n");
+/// server.finish().unwrap();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// There is no free port.
+pub fn listen(scripts: impl IntoIterator<Item = Script>, limit: Duration) -> std::io::Result<Listening> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = listener.local_addr()?;
+    let until = Deadline::new(limit);
+    let done = Arc::clone(&until.done);
+    let scripts: Vec<Script> = scripts.into_iter().collect();
+    let thread = spawn(move || {
+        let mut played = Vec::new();
+        for script in &scripts {
+            let player = Player::new(script, Side::Server);
+            played.push(match accept(&listener, &until) {
+                Ok(stream) => converse(player, stream, &until)?,
+                Err(why) => return Err(player.fails("a client that connects".into(), why)),
+            });
+        }
+        Ok(played)
+    });
+    Ok(Listening { address, done, thread })
+}
+
+/// A port on which scripts wait for clients.
+#[must_use]
+#[derive(Debug)]
+pub struct Listening {
+    address: SocketAddr,
+    done: Arc<OnceLock<Instant>>,
+    thread: JoinHandle<Result<Vec<Played>, Box<Mismatch>>>,
+}
+
+impl Listening {
+    /// Where to connect.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// To be called when the client is done: what it said, for each connection. What does not come within a second counts
+    /// as missing.
+    ///
+    /// # Errors
+    /// The first difference from a script.
+    pub fn finish(self) -> Result<Vec<Played>, Box<Mismatch>> {
+        let _ = self.done.set(Instant::now());
+        self.thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why))
+    }
 }
