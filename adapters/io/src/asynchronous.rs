@@ -1,18 +1,20 @@
 //! The loop over async I/O, with a handler that may await.
 
+use core::cell::Cell;
+use core::pin::pin;
+
 use embedded_io_async::{Read, Write};
-use smtpd_core::server::{Answer, AsyncHandler, Ending, Event, Flow, Reply, Session};
+use smtpd_core::server::{Answer, AsyncHandler, Ending, Event, Reply, Session};
 use smtpd_core::store::Store;
 
 use crate::AsyncTimer;
 use crate::async_link::Link;
-use crate::client::LAST_WORDS;
 
 /// Serves one client until its session is over and the last reply is written and flushed; says how it ended.
 ///
 /// `buffer` is what is read into, of any length; of none, the session ends at once with [`Ending::Fault`] and 421.
 /// `output` is where replies are gathered while input is left or the handler's answer comes at once: a hundred pipelined commands
-/// cost few writes. Of any length, too; what does not fit is sent on the way.
+/// cost few writes. Of any length, too, what does not fit is sent on the way; of none, the session ends as well, but unheard.
 ///
 /// Replies that are ready are sent before anything is waited for, and while the handler awaits. Reads, writes and the
 /// handler race against the session's time ([`Timers`](smtpd_core::server::Timers)); what is too slow is dropped
@@ -33,101 +35,104 @@ pub async fn serve_async<T: Read + Write + ?Sized, L: Store, O: Store>(
     output: &mut [u8],
 ) -> Result<Ending, T::Error> {
     let mut link = Link::new(io, timer, session.timers(), output);
-    if buffer.is_empty() {
+    if !link.has_output() || buffer.is_empty() {
         session.end(Ending::Fault);
     }
-    let mut unread = 0;
+    let mut unread = 0..0;
     loop {
-        let mut input = buffer.get(..unread).unwrap_or(b"");
-        let talked = talk(session, &mut input, handler, &mut link).await;
-        unread = 0;
-        let read = match (talked, session.ending()) {
-            (_, Some(why)) => {
-                let _ = link.send_within(session.output(), Some(LAST_WORDS)).await;
+        let mut input = buffer.get(unread.clone()).unwrap_or(b"");
+        let mut done = talk(session, &mut input, handler, &mut link).await;
+        unread.start = unread.end.saturating_sub(input.len());
+        if done.is_ok() {
+            if let (Some(why), false) = (session.ending(), link.has_taken()) {
                 return link.result(why);
             }
-            (Ok(()), None) => match link.send(b"").await {
-                Ok(()) => link.receive(session, buffer).await,
-                Err(why) => Err(why),
-            },
-            (Err(why), None) => Err(why),
-        };
-        match read {
-            Ok(octets) => unread = octets,
+            done = link.transfer(session, buffer).await;
+        }
+        match done {
+            Ok(0) => {}
+            Ok(octets) => unread = 0..octets,
             Err(why) => session.end(why),
         }
     }
 }
 
-/// Talks until all input is taken, or the session is over.
+/// Talks until octets have to be moved.
 async fn talk<T: Read + Write + ?Sized, L: Store, O: Store, C: AsyncTimer + ?Sized>(
     session: &mut Session<'_, L, O>,
     input: &mut &[u8],
     handler: &mut impl AsyncHandler,
     link: &mut Link<'_, T, C>,
-) -> Result<(), Ending> {
-    let timers = session.timers();
-    loop {
-        // An event lends the session, its output too.
-        link.collect(session).await?;
-        let acts_on = handler.acts_on();
-        let event = session.poll(input, usize::MAX);
-        let secs = match event {
-            Event::Idle => match session.output().is_empty() {
-                true => return Ok(()),
-                false => continue,
-            },
-            Event::Handled => continue,
-            Event::Data => timers.data,
-            Event::Message(_) => timers.message,
-            _ => timers.answer,
-        };
-        match link.ask(tell(handler, event), secs).await? {
-            // Whoever may await has no reason to answer later.
-            Said::Answer(Answer::Later) => {
-                session.answer(Answer::Reply(FAULT));
-            }
-            Said::Answer(answer) => {
-                session.restrict(acts_on);
-                session.answer(answer);
-            }
-            Said::Flow(flow) => session.flow(flow),
-            Said::Nothing => {}
-            Said::Unknown => return Err(Ending::Fault),
+) -> Result<usize, Ending> {
+    while link.collect(session) {
+        let secs = Cell::new(0);
+        let question = pin!(turn(session, input, handler, &secs));
+        match link.ask(question, &secs).await? {
+            Turn::Moved => {}
+            Turn::Idle => break,
+            Turn::Unknown => return Err(Ending::Fault),
         }
     }
+    Ok(0)
 }
 
-const FAULT: Reply<'static> = Reply::new(451, "Internal error").enhanced(3, 0);
-
-/// What a handler says to an event.
-enum Said<'h> {
-    Answer(Answer<'h>),
-    Flow(Flow<'h>),
-    Nothing,
-    /// An event that nobody here acts on: STARTTLS, which is announced only if its caller wants it so.
+/// What came of a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Moved,
+    /// Input is wanted, or the session is over.
+    Idle,
+    /// An event that nobody here acts on: STARTTLS, which is announced only if the session's owner wants it so.
     Unknown,
 }
 
-/// One future for all events, so that what awaits it is compiled once.
-async fn tell<'h>(handler: &'h mut impl AsyncHandler, event: Event<'_>) -> Said<'h> {
-    Said::Answer(match event {
+/// One event: polled, asked, answered; all in one future, so that what awaits it is compiled once. The answer has `secs`
+/// seconds.
+async fn turn<L: Store, O: Store>(
+    session: &mut Session<'_, L, O>,
+    input: &mut &[u8],
+    handler: &mut impl AsyncHandler,
+    secs: &Cell<u32>,
+) -> Turn {
+    let timers = session.timers();
+    secs.set(timers.answer);
+    // Read before the answer is lent: it borrows the handler.
+    let acts_on = handler.acts_on();
+    let answer = match session.poll(input, usize::MAX) {
+        Event::Idle => return if session.output().is_empty() { Turn::Idle } else { Turn::Moved },
+        Event::Handled => return Turn::Moved,
+        Event::Text(octets) => {
+            let flow = handler.text(octets).await;
+            session.flow(flow);
+            return Turn::Moved;
+        }
+        Event::Reset => {
+            handler.reset().await;
+            return Turn::Moved;
+        }
+        Event::Closed(why) => {
+            handler.closed(why).await;
+            return Turn::Moved;
+        }
         Event::Connected(peer) => handler.connected(peer).await,
         Event::Hello(hello) => handler.hello(hello).await,
         Event::Mail(mail) => handler.mail(mail).await,
         Event::Rcpt(rcpt) => handler.rcpt(rcpt).await,
-        Event::Data => handler.data().await,
-        Event::Message(recipient) => handler.message(recipient).await,
         Event::Verify(verify) => handler.verify(verify).await,
-        Event::Text(octets) => return Said::Flow(handler.text(octets).await),
-        Event::Reset => {
-            handler.reset().await;
-            return Said::Nothing;
+        Event::Data => {
+            secs.set(timers.data);
+            handler.data().await
         }
-        Event::Closed(why) => {
-            handler.closed(why).await;
-            return Said::Nothing;
+        Event::Message(recipient) => {
+            secs.set(timers.message);
+            handler.message(recipient).await
         }
-        _ => return Said::Unknown,
-    })
+        _ => return Turn::Unknown,
+    };
+    session.restrict(acts_on);
+    // Whoever may await has no reason to answer later.
+    session.answer(if answer == Answer::Later { Answer::Reply(FAULT) } else { answer });
+    Turn::Moved
 }
+
+const FAULT: Reply<'static> = Reply::new(451, "Internal error").enhanced(3, 0);

@@ -15,6 +15,8 @@ mod entries;
 mod calls;
 #[cfg(feature = "everything")]
 mod clients;
+#[cfg(feature = "drivers")]
+mod drivers;
 #[cfg(feature = "everything")]
 mod handlers;
 #[cfg(feature = "tables")]
@@ -32,6 +34,12 @@ use core::panic::PanicInfo;
 extern "C" fn _start() -> ! {
     #[cfg(all(feature = "minimal", not(feature = "tables")))]
     calls::all();
+    #[cfg(feature = "least")]
+    drivers::least::all();
+    #[cfg(all(feature = "io", not(any(feature = "io-async", feature = "tables"))))]
+    drivers::io::all();
+    #[cfg(all(feature = "io-async", not(feature = "tables")))]
+    drivers::io_async::all();
     #[cfg(feature = "tables")]
     {
         wire::all();
