@@ -10,7 +10,6 @@ use smtpd_core::server::{Ending, Session, Timers, Watch};
 use smtpd_core::store::Store;
 
 use crate::AsyncTimer;
-use crate::client::LAST_WORDS;
 
 /// The I/O and what was said but not sent yet: a handler that is asked has the session lent, so the output is taken out
 /// first.
@@ -25,9 +24,6 @@ pub(crate) struct Link<'a, T: Read + Write + ?Sized, C: ?Sized> {
     is_broken: bool,
     error: Option<T::Error>,
 }
-
-/// What came of a read or write: octets, or why not; the end has no error.
-type Done<E> = Result<usize, Option<E>>;
 
 impl<'a, T: Read + Write + ?Sized, C: AsyncTimer + ?Sized> Link<'a, T, C> {
     pub(crate) fn new(io: &'a mut T, timer: &'a C, timers: &'a Timers, output: &'a mut [u8]) -> Self {
@@ -46,15 +42,6 @@ impl<'a, T: Read + Write + ?Sized, C: AsyncTimer + ?Sized> Link<'a, T, C> {
         !self.is_broken
     }
 
-    /// Milliseconds until the session's time is up.
-    pub(crate) fn left<L: Store, O: Store>(&mut self, session: &Session<'_, L, O>) -> Option<u32> {
-        self.watch.left(session, self.timer.now())
-    }
-
-    fn left_for(&self, secs: u32) -> Option<u32> {
-        self.watch.left_for(secs, self.timers, self.timer.now())
-    }
-
     /// Takes the session's output; false: not all of it, and what was taken has to be sent first.
     pub(crate) fn collect<L: Store, O: Store>(&mut self, session: &mut Session<'_, L, O>) -> bool {
         let room = self.output.get_mut(self.filled..).unwrap_or_default();
@@ -67,115 +54,106 @@ impl<'a, T: Read + Write + ?Sized, C: AsyncTimer + ?Sized> Link<'a, T, C> {
         session.output().is_empty()
     }
 
-    /// Whether anything is to be sent.
-    pub(crate) fn has_taken(&self) -> bool {
-        self.filled > 0
-    }
-
-    /// Sends what was taken, or else reads; returns how many octets were read.
-    pub(crate) async fn transfer<L: Store, O: Store>(
+    /// Reads; returns how many octets.
+    pub(crate) async fn receive<L: Store, O: Store>(
         &mut self,
         session: &Session<'_, L, O>,
         buffer: &mut [u8],
     ) -> Result<usize, Ending> {
-        let is_sending = self.filled > 0;
-        let left = match (session.ending(), is_sending) {
-            (Some(_), _) => Some(LAST_WORDS),
-            (None, true) => self.left_for(self.timers.output),
-            (None, false) => self.left(session),
-        };
+        let left = self.watch.left(session, self.timer.now());
         // A client that always has something to say must not keep time from passing.
         if left == Some(0) {
             return Err(Ending::Expired);
         }
-        let taken = self.output.get(..self.filled).unwrap_or(b"");
-        self.filled = 0;
-        let done = within(self.timer, left, pin!(transfer(self.io, taken, buffer))).await;
-        self.note(done, is_sending)
+        let read = within(self.timer, left, pin!(self.io.read(buffer))).await;
+        match read {
+            Some(Ok(0)) => Err(self.lose(None)),
+            Some(Ok(octets)) => Ok(octets),
+            Some(Err(error)) => Err(self.lose(Some(error))),
+            None => Err(Ending::Expired),
+        }
     }
 
-    /// What that means for the session; none, it took too long.
-    fn note(&mut self, done: Option<Done<T::Error>>, is_sending: bool) -> Result<usize, Ending> {
-        match done {
-            Some(Ok(octets)) => Ok(octets),
-            Some(Err(error)) => {
-                (self.is_broken, self.error) = (true, error);
-                Err(Ending::Lost)
-            }
-            // A client that does not read does not hear why, either; and nobody knows how far a write came.
+    fn lose(&mut self, error: Option<T::Error>) -> Ending {
+        (self.is_broken, self.error) = (true, error);
+        Ending::Lost
+    }
+
+    /// Awaits a turn, for as many seconds as it has set by then. What was said before is sent meanwhile, unless the turn moved
+    /// something at once.
+    pub(crate) async fn wait(
+        &mut self,
+        mut turn: Pin<&mut impl Future<Output = Turn>>,
+        secs: &Cell<u32>,
+    ) -> Result<Turn, Ending> {
+        let mut came = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await;
+        if came == Poll::Ready(Turn::Moved) {
+            return Ok(Turn::Moved);
+        }
+        let left = self.watch.left_for(secs.get(), self.timers, self.timer.now());
+        let taken = self.output.get(..self.filled).unwrap_or(b"");
+        self.filled = 0;
+        let mut is_sending = !taken.is_empty();
+        let waited = {
+            let mut said = pin!(send(self.io, taken));
+            let both = pin!(poll_fn(|cx| {
+                if came.is_pending() {
+                    came = turn.as_mut().poll(cx);
+                }
+                if is_sending {
+                    // A write that was begun is not left for an answer.
+                    let sent = ready!(said.as_mut().poll(cx));
+                    is_sending = false;
+                    if let Err(error) = sent {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+                came.map(Ok)
+            }));
+            within(self.timer, left, both).await
+        };
+        match waited {
+            Some(Ok(turn)) => Ok(turn),
+            Some(Err(error)) => Err(self.lose(error)),
             None => {
-                self.is_broken = is_sending;
+                // A client that does not read does not hear why, either; and nobody knows how far a write came.
+                self.is_broken |= is_sending;
                 Err(Ending::Expired)
             }
         }
     }
-
-    /// Awaits a handler, for as many seconds as it has set by then. If it is not ready at once, what was said before is sent
-    /// meanwhile.
-    pub(crate) async fn ask<A: Copy>(
-        &mut self,
-        mut question: Pin<&mut impl Future<Output = A>>,
-        secs: &Cell<u32>,
-    ) -> Result<A, Ending> {
-        // Ready at once: the rule, which costs no write.
-        let mut answer = poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
-        if let Poll::Ready(answer) = answer {
-            return Ok(answer);
-        }
-        let left = self.left_for(secs.get());
-        let taken = self.output.get(..self.filled).unwrap_or(b"");
-        let mut is_sending = self.filled > 0;
-        self.filled = 0;
-        let done = {
-            let mut said = pin!(transfer(self.io, taken, &mut []));
-            let both = pin!(poll_fn(|cx| {
-                if answer.is_pending() {
-                    answer = question.as_mut().poll(cx);
-                }
-                if is_sending {
-                    // A write that was begun is not left for an answer.
-                    let done = ready!(said.as_mut().poll(cx));
-                    is_sending = false;
-                    if done.is_err() {
-                        return Poll::Ready(done);
-                    }
-                }
-                answer.map(|_| Ok(0))
-            }));
-            within(self.timer, left, both).await
-        };
-        self.note(done, is_sending)?;
-        match answer {
-            Poll::Ready(answer) => Ok(answer),
-            Poll::Pending => Err(Ending::Expired),
-        }
-    }
 }
 
-/// Writes and flushes all octets; without any, reads.
-async fn transfer<T: Read + Write + ?Sized>(io: &mut T, mut octets: &[u8], buffer: &mut [u8]) -> Done<T::Error> {
-    if octets.is_empty() {
-        return match io.read(buffer).await.map_err(Some)? {
-            0 => Err(None),
-            octets => Ok(octets),
-        };
-    }
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Something moved.
+    Moved,
+    /// The output has to be sent before anything can.
+    Full,
+    /// Input is wanted, or the session is over.
+    Idle,
+    /// An event that nobody here acts on: STARTTLS, which is announced only if the session's owner wants it so.
+    Unknown,
+}
+
+/// Writes and flushes all octets.
+async fn send<T: Write + ?Sized>(io: &mut T, mut octets: &[u8]) -> Result<(), Option<T::Error>> {
     while !octets.is_empty() {
         match io.write(octets).await.map_err(Some)? {
             0 => return Err(None),
             written => octets = octets.get(written..).unwrap_or(b""),
         }
     }
-    io.flush().await.map_err(Some)?;
-    Ok(0)
+    io.flush().await.map_err(Some)
 }
 
-/// What the future gives, or none if that takes longer than `left`. Compiled once for all.
-async fn within<E, C: AsyncTimer + ?Sized>(
+/// What the future gives, or none if that takes longer than `left`.
+async fn within<F: Future, C: AsyncTimer + ?Sized>(
     timer: &C,
     left: Option<u32>,
-    mut future: Pin<&mut dyn Future<Output = Done<E>>>,
-) -> Option<Done<E>> {
+    mut future: Pin<&mut F>,
+) -> Option<F::Output> {
     let mut late = pin!(after(timer, left));
     poll_fn(|cx| {
         if let Poll::Ready(done) = future.as_mut().poll(cx) {

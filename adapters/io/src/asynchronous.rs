@@ -8,24 +8,25 @@ use smtpd_core::server::{Answer, AsyncHandler, Ending, Event, Reply, Session};
 use smtpd_core::store::Store;
 
 use crate::AsyncTimer;
-use crate::async_link::Link;
+use crate::async_link::{Link, Turn};
+use crate::client::LAST_WORDS;
 
 /// Serves one client until its session is over and the last reply is written and flushed; says how it ended.
 ///
-/// `buffer` is what is read into, of any length; of none, the session ends at once with [`Ending::Fault`] and 421.
-/// `output` is where replies are gathered while input is left or the handler's answer comes at once: a hundred pipelined commands
-/// cost few writes. Of any length, too, what does not fit is sent on the way; of none, the session ends as well, but unheard.
+/// `buffer` is what is read into, `output` is where replies are gathered while input is left or the handler's answer comes at
+/// once, so that a hundred pipelined commands cost few writes. Both are of any length; if one has none, the session ends
+/// at once with [`Ending::Fault`], and without output unheard.
 ///
 /// Replies that are ready are sent before anything is waited for, and while the handler awaits. Reads, writes and the
 /// handler race against the session's time ([`Timers`](smtpd_core::server::Timers)); what is too slow is dropped
-/// ([`Ending::Expired`]). The last reply has 10 s. A write that was begun is never left for anything else, so I/O need not be
-/// cancel-safe: after a dropped write nothing more is written, after a dropped read nothing is read.
+/// ([`Ending::Expired`]). The last reply has 10 s. A write that was begun is left for nothing else, so the I/O need not be
+/// cancel-safe: behind a dropped write nothing is written, behind a dropped read nothing is read.
 ///
-/// To drop this future itself ends everything at once: the handler does not hear `closed` then.
+/// Whoever drops this future ends everything at once: the handler does not hear `closed` then.
 ///
 /// # Errors
-/// The I/O's error that broke the connection; the handler heard [`Ending::Lost`], or how the session had ended before. The end of
-/// what can be read is no error but `Ok(Ending::Lost)`, and so is a write of 0 octets.
+/// The I/O's error that broke the connection; the handler heard [`Ending::Lost`], or how the session had ended before. The
+/// end of what can be read is no error but `Ok(Ending::Lost)`, and so is a write of 0 octets.
 pub async fn serve_async<T: Read + Write + ?Sized, L: Store, O: Store>(
     io: &mut T,
     session: &mut Session<'_, L, O>,
@@ -34,105 +35,138 @@ pub async fn serve_async<T: Read + Write + ?Sized, L: Store, O: Store>(
     buffer: &mut [u8],
     output: &mut [u8],
 ) -> Result<Ending, T::Error> {
+    drive(io, session, &mut Awaited(handler), timer, buffer, output).await
+}
+
+/// A handler of any kind, asked by turns.
+pub(crate) trait Turns {
+    /// One event, polled, asked and answered, in one future, so that what awaits it is compiled once. An answer has `secs`
+    /// seconds, and so has the client to read what was said.
+    async fn turn<L: Store, O: Store>(
+        &mut self,
+        session: &mut Session<'_, L, O>,
+        input: &mut &[u8],
+        secs: &Cell<u32>,
+    ) -> Turn;
+}
+
+/// The loop for handlers of any kind.
+pub(crate) async fn drive<T: Read + Write + ?Sized, L: Store, O: Store>(
+    io: &mut T,
+    session: &mut Session<'_, L, O>,
+    handler: &mut impl Turns,
+    timer: &(impl AsyncTimer + ?Sized),
+    buffer: &mut [u8],
+    output: &mut [u8],
+) -> Result<Ending, T::Error> {
     let mut link = Link::new(io, timer, session.timers(), output);
     if !link.has_output() || buffer.is_empty() {
         session.end(Ending::Fault);
     }
-    let mut unread = 0..0;
+    let mut unread = 0;
     loop {
-        let mut input = buffer.get(unread.clone()).unwrap_or(b"");
-        let mut done = talk(session, &mut input, handler, &mut link).await;
-        unread.start = unread.end.saturating_sub(input.len());
+        let mut input = buffer.get(..unread).unwrap_or(b"");
+        let mut done = talk(session, &mut input, handler, &mut link).await.map(|()| 0);
+        if let Some(why) = session.ending() {
+            return link.result(why);
+        }
         if done.is_ok() {
-            if let (Some(why), false) = (session.ending(), link.has_taken()) {
-                return link.result(why);
-            }
-            done = link.transfer(session, buffer).await;
+            done = link.receive(session, buffer).await;
         }
-        match done {
-            Ok(0) => {}
-            Ok(octets) => unread = 0..octets,
-            Err(why) => session.end(why),
-        }
+        unread = done.unwrap_or_else(|why| {
+            session.end(why);
+            0
+        });
     }
 }
 
-/// Talks until octets have to be moved.
+/// Talks until all input is taken, or the session is over, and sends what was said.
 async fn talk<T: Read + Write + ?Sized, L: Store, O: Store, C: AsyncTimer + ?Sized>(
     session: &mut Session<'_, L, O>,
     input: &mut &[u8],
-    handler: &mut impl AsyncHandler,
+    handler: &mut impl Turns,
     link: &mut Link<'_, T, C>,
-) -> Result<usize, Ending> {
-    while link.collect(session) {
-        let secs = Cell::new(0);
-        let question = pin!(turn(session, input, handler, &secs));
-        match link.ask(question, &secs).await? {
-            Turn::Moved => {}
-            Turn::Idle => break,
+) -> Result<(), Ending> {
+    loop {
+        let is_full = !link.collect(session);
+        let secs = Cell::new(session.timers().output);
+        let turn = pin!(async {
+            match is_full {
+                true => Turn::Full,
+                false => handler.turn(session, input, &secs).await,
+            }
+        });
+        match link.wait(turn, &secs).await? {
+            Turn::Moved | Turn::Full => {}
+            Turn::Idle => return Ok(()),
             Turn::Unknown => return Err(Ending::Fault),
         }
     }
-    Ok(0)
 }
 
-/// What came of a turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Moved,
-    /// Input is wanted, or the session is over.
-    Idle,
-    /// An event that nobody here acts on: STARTTLS, which is announced only if the session's owner wants it so.
-    Unknown,
+/// Nothing moves without I/O: what was said is sent first, in `secs` seconds.
+pub(crate) fn idle<L: Store, O: Store>(session: &Session<'_, L, O>, secs: &Cell<u32>) -> Turn {
+    if !session.output().is_empty() {
+        return Turn::Moved;
+    }
+    secs.set(if session.ending().is_some() { LAST_WORDS / 1_000 } else { session.timers().output });
+    Turn::Idle
 }
 
-/// One event: polled, asked, answered; all in one future, so that what awaits it is compiled once. The answer has `secs`
-/// seconds.
-async fn turn<L: Store, O: Store>(
-    session: &mut Session<'_, L, O>,
-    input: &mut &[u8],
-    handler: &mut impl AsyncHandler,
-    secs: &Cell<u32>,
-) -> Turn {
-    let timers = session.timers();
-    secs.set(timers.answer);
-    // Read before the answer is lent: it borrows the handler.
-    let acts_on = handler.acts_on();
-    let answer = match session.poll(input, usize::MAX) {
-        Event::Idle => return if session.output().is_empty() { Turn::Idle } else { Turn::Moved },
-        Event::Handled => return Turn::Moved,
-        Event::Text(octets) => {
-            let flow = handler.text(octets).await;
-            session.flow(flow);
-            return Turn::Moved;
-        }
-        Event::Reset => {
-            handler.reset().await;
-            return Turn::Moved;
-        }
-        Event::Closed(why) => {
-            handler.closed(why).await;
-            return Turn::Moved;
-        }
-        Event::Connected(peer) => handler.connected(peer).await,
-        Event::Hello(hello) => handler.hello(hello).await,
-        Event::Mail(mail) => handler.mail(mail).await,
-        Event::Rcpt(rcpt) => handler.rcpt(rcpt).await,
-        Event::Verify(verify) => handler.verify(verify).await,
-        Event::Data => {
-            secs.set(timers.data);
-            handler.data().await
-        }
-        Event::Message(recipient) => {
-            secs.set(timers.message);
-            handler.message(recipient).await
-        }
-        _ => return Turn::Unknown,
-    };
-    session.restrict(acts_on);
-    // Whoever may await has no reason to answer later.
-    session.answer(if answer == Answer::Later { Answer::Reply(FAULT) } else { answer });
-    Turn::Moved
+/// A handler that may await.
+struct Awaited<'h, H>(&'h mut H);
+
+impl<H: AsyncHandler> Turns for Awaited<'_, H> {
+    async fn turn<L: Store, O: Store>(
+        &mut self,
+        session: &mut Session<'_, L, O>,
+        input: &mut &[u8],
+        secs: &Cell<u32>,
+    ) -> Turn {
+        let Self(handler) = self;
+        let timers = session.timers();
+        secs.set(timers.answer);
+        // Read before the answer is lent: it borrows the handler.
+        let acts_on = handler.acts_on();
+        let answer = match session.poll(input, usize::MAX) {
+            Event::Idle => return idle(session, secs),
+            Event::Handled => return Turn::Moved,
+            Event::Text(octets) => {
+                let flow = handler.text(octets).await;
+                session.flow(flow);
+                return Turn::Moved;
+            }
+            Event::Reset => {
+                handler.reset().await;
+                return Turn::Moved;
+            }
+            Event::Closed(why) => {
+                handler.closed(why).await;
+                return Turn::Moved;
+            }
+            Event::Connected(peer) => handler.connected(peer).await,
+            Event::Hello(hello) => handler.hello(hello).await,
+            Event::Mail(mail) => handler.mail(mail).await,
+            Event::Rcpt(rcpt) => handler.rcpt(rcpt).await,
+            Event::Verify(verify) => handler.verify(verify).await,
+            Event::Data => {
+                secs.set(timers.data);
+                handler.data().await
+            }
+            Event::Message(recipient) => {
+                secs.set(timers.message);
+                handler.message(recipient).await
+            }
+            _ => return Turn::Unknown,
+        };
+        session.restrict(acts_on);
+        session.answer(match answer {
+            // Whoever may await has no reason to answer later.
+            Answer::Later => Answer::Reply(FAULT),
+            answer => answer,
+        });
+        Turn::Moved
+    }
 }
 
 const FAULT: Reply<'static> = Reply::new(451, "Internal error").enhanced(3, 0);

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Act, Diary, LOOPS, Line, Loop, Verdict, octets};
 use embedded_io::ErrorKind;
-use smtpd_core::server::{Config, Ending, Extensions};
+use smtpd_core::server::{Config, Ending};
 
 const MAIL: &str =
     "EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\nHi\r\n..\r\n.\r\nQUIT\r\n";
@@ -136,7 +136,8 @@ fn text_has_a_time_of_its_own() {
 
 #[test]
 fn a_handler_that_never_answers_costs_its_time_and_no_more() {
-    let cases: [(&str, fn(&str) -> Verdict, u32); 4] = [
+    type Case = (&'static str, fn(&str) -> Verdict, u32);
+    let cases: [Case; 4] = [
         ("connected", |asked| if asked == "connected" { Verdict::Never } else { Verdict::Yes }, 240),
         ("rcpt c@d.example", |asked| if asked.starts_with("rcpt") { Verdict::Never } else { Verdict::Yes }, 240),
         ("data", |asked| if asked == "data" { Verdict::Never } else { Verdict::Yes }, 100),
@@ -267,7 +268,7 @@ fn an_error_behind_the_end_does_not_change_how_it_ended() {
 fn starttls_that_is_announced_by_mistake_is_a_fault() {
     for by in LOOPS {
         let mut config = config();
-        config.extensions = config.extensions.with(Extensions::STARTTLS);
+        config.extensions = config.extensions.with(smtpd_core::server::Extensions::STARTTLS);
         let mut line = Line::saying("EHLO c.example\r\nSTARTTLS\r\nNOOP\r\n");
         let mut diary = Diary::new(&line.clock, yes);
         assert_eq!(by.serve(&config, &mut line, &mut diary, &mut [0; 64]), Ok(Ending::Fault), "{by:?}");

@@ -1,6 +1,7 @@
 //! The handler that may await, for executors of one thread.
 
-use core::future::{Future, ready};
+use core::future::{Future, poll_fn};
+use core::task::Poll;
 
 use super::Extensions;
 use super::event::{Answer, Ending, Flow, Hello, Mail, Peer, Rcpt, Verify};
@@ -22,7 +23,7 @@ use crate::wire::Reply;
 /// impl AsyncHandler for Lookup {
 ///     async fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
 ///         let is_known = rcpt.forward_path.domain().eq_ignore_ascii_case(b"example.org");
-///         core::future::ready(()).await; // a sensor, a flash chip, another server
+///         at_once(()).await; // a sensor, a flash chip, another server
 ///         if is_known { Answer::Accept } else { Answer::Reply(Reply::new(550, "No such user").enhanced(1, 1)) }
 ///     }
 ///     async fn text(&mut self, _: &[u8]) -> Flow<'_> { Flow::Continue }
@@ -33,19 +34,19 @@ pub trait AsyncHandler {
     /// A client is there; refused with 554, it may only say QUIT.
     fn connected(&mut self, peer: Peer) -> impl Future<Output = Answer<'_>> {
         let _ = peer;
-        ready(Answer::Accept)
+        at_once(Answer::Accept)
     }
 
     /// HELO, EHLO or LHLO.
     fn hello(&mut self, hello: Hello<'_>) -> impl Future<Output = Answer<'_>> {
         let _ = hello;
-        ready(Answer::Accept)
+        at_once(Answer::Accept)
     }
 
     /// MAIL: a transaction begins if it is accepted.
     fn mail(&mut self, mail: Mail<'_>) -> impl Future<Output = Answer<'_>> {
         let _ = mail;
-        ready(Answer::Accept)
+        at_once(Answer::Accept)
     }
 
     /// RCPT: whether this recipient's mail is taken.
@@ -53,7 +54,7 @@ pub trait AsyncHandler {
 
     /// DATA: whether the text may come.
     fn data(&mut self) -> impl Future<Output = Answer<'_>> {
-        ready(Answer::Accept)
+        at_once(Answer::Accept)
     }
 
     /// A piece of the text; the client waits meanwhile.
@@ -65,7 +66,7 @@ pub trait AsyncHandler {
 
     /// VRFY, and EXPN, which is not implemented unless a handler does.
     fn verify(&mut self, verify: Verify<'_>) -> impl Future<Output = Answer<'_>> {
-        ready(match verify.expand {
+        at_once(match verify.expand {
             true => Answer::Reply(Reply::new(502, "EXPN not implemented").enhanced(5, 1)),
             false => Answer::Accept,
         })
@@ -73,17 +74,23 @@ pub trait AsyncHandler {
 
     /// The transaction ended without a message.
     fn reset(&mut self) -> impl Future<Output = ()> {
-        ready(())
+        at_once(())
     }
 
     /// The session ended, and with it the transaction if one was under way.
     fn closed(&mut self, why: Ending) -> impl Future<Output = ()> {
         let _ = why;
-        ready(())
+        at_once(())
     }
 
     /// Which of the extensions that need a handler this one acts on; the others are not offered.
     fn acts_on(&self) -> Extensions {
         Extensions::EIGHTBITMIME
     }
+}
+
+/// A future that is ready. The library's own of that kind panics when it is polled once too often, and no linker knows that it is
+/// not.
+fn at_once<T: Copy>(value: T) -> impl Future<Output = T> {
+    poll_fn(move |_| Poll::Ready(value))
 }

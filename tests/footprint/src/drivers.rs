@@ -171,7 +171,7 @@ pub mod io_async {
         let mut session = Session::new(black_box(&config), black_box(Peer::default()));
         let (mut buffer, mut output) = (black_box([0; 64]), black_box([0; 512]));
         #[cfg(feature = "io-plain")]
-        run(smtpd_io::serve_plain(&mut Wire, &mut session, &mut super::Small, &Clock, &mut buffer));
+        run(smtpd_io::serve_plain(&mut Wire, &mut session, &mut super::Small, &Clock, &mut buffer, &mut output));
         #[cfg(not(feature = "io-plain"))]
         run(smtpd_io::serve_async(&mut Wire, &mut session, &mut Slow, &Clock, &mut buffer, &mut output));
         black_box(&mut output);

@@ -440,7 +440,7 @@ impl Loop {
                 let mut output = [0; 1_024];
                 run(serve_async(line, &mut session, &mut Awaiting(diary), &clock, buffer, &mut output))
             }
-            Self::Plain => run(serve_plain(line, &mut session, diary, &clock, buffer)),
+            Self::Plain => run(serve_plain(line, &mut session, diary, &clock, buffer, &mut [0; 1_024])),
         }
     }
 }
