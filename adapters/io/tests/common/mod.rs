@@ -58,14 +58,15 @@ pub enum Act {
     Zero,
 }
 
-/// A line whose other end does what is written. Behind the end of its script a read takes a second and comes to nothing; a write
-/// takes all.
+/// A line whose other end does what is written. Behind the end of its script a read comes to nothing; a write takes all.
 #[derive(Clone)]
 pub struct Line {
     pub reads: Rc<RefCell<VecDeque<Act>>>,
     pub writes: Rc<RefCell<VecDeque<Act>>>,
     /// Octets that one read or write moves at most.
     pub cut: usize,
+    /// Milliseconds that a read takes behind the end of the script.
+    pub idle: u32,
     /// All that was written; what was flushed of it; how many writes and flushes that took.
     pub said: Rc<RefCell<Vec<u8>>>,
     pub flushed: Rc<Cell<usize>>,
@@ -80,6 +81,7 @@ impl Line {
             reads: Rc::new(RefCell::new(reads.into_iter().collect())),
             writes: Rc::default(),
             cut: usize::MAX,
+            idle: 1_000,
             said: Rc::default(),
             flushed: Rc::default(),
             written: Rc::default(),
@@ -125,7 +127,7 @@ impl Line {
             }
             Some(Act::Zero) => Ok(0),
             Some(act) => Err(act),
-            None => Err(Act::Tick(1_000)),
+            None => Err(Act::Tick(self.idle)),
         }
     }
 
