@@ -142,7 +142,8 @@ fn a_plain_handler_is_asked_again_when_it_wakes_the_task() {
         let mut served =
             std::pin::pin!(serve_plain(&mut line, &mut session, &mut handler, &(), &mut buffer, &mut output));
         // Until it waits for its handler, and for nothing else.
-        poll_fn(|cx| Poll::Ready(assert!(served.as_mut().poll(cx).is_pending()))).await;
+        let polled = poll_fn(|cx| Poll::Ready(served.as_mut().poll(cx))).await;
+        assert!(polled.is_pending());
         assert!(said.said().ends_with("250 2.1.0 OK\r\n"));
         other.0.borrow_mut().1 = true;
         other.0.borrow_mut().0.take().expect("a waker").wake();

@@ -1,5 +1,9 @@
 //! Firmware with one session over I/O of which the compiler knows nothing: by the least loop that will do, and by each
-//! adapter. What an adapter costs is the difference. This file counts for none of them.
+//! adapter. What an adapter costs is the difference. This file counts for none of them. With `tables`, the adapters' functions
+//! are given away instead.
+
+// What a feature does not need is there all the same.
+#![allow(dead_code)]
 
 use core::hint::black_box;
 
@@ -58,7 +62,7 @@ pub mod least {
 pub mod io {
     use core::hint::black_box;
 
-    use embedded_io::{ErrorKind, ErrorType, Read, Write};
+    use embedded_io::{ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
     #[cfg(not(feature = "tables"))]
     use smtpd_core::server::{Config, Peer, Session};
     use smtpd_io::Timer;
@@ -86,6 +90,18 @@ pub mod io {
         }
     }
 
+    impl ReadReady for Wire {
+        fn read_ready(&mut self) -> Result<bool, ErrorKind> {
+            black_box(Ok(false))
+        }
+    }
+
+    impl WriteReady for Wire {
+        fn write_ready(&mut self) -> Result<bool, ErrorKind> {
+            black_box(Ok(false))
+        }
+    }
+
     pub struct Clock;
 
     impl Timer for Clock {
@@ -95,6 +111,45 @@ pub mod io {
         fn wait(&self) {
             black_box(());
         }
+    }
+
+    #[cfg(feature = "tables")]
+    pub fn all() {
+        use core::net::SocketAddr;
+
+        use smtpd_core::relay::Relay;
+        use smtpd_core::server::Handler;
+        use smtpd_io::{Connect, Polled, Upstream};
+
+        type Session = smtpd_core::server::Session<'static>;
+
+        struct Network;
+
+        impl Connect for Network {
+            type Io = Wire;
+            type Error = ErrorKind;
+            fn connect(&mut self, leg: usize, address: SocketAddr) -> Result<Wire, ErrorKind> {
+                black_box((leg, &address));
+                black_box(Ok(Wire))
+            }
+        }
+
+        type Ends = &'static mut [Upstream<'static, Wire>];
+        type Line = &'static mut Wire;
+        entries![
+            smtpd_io::serve as (Line, &'static mut Session, &'static mut dyn Handler, &'static dyn Timer, _),
+            smtpd_io::serve_relay
+                as (
+                    Line,
+                    &'static mut Session,
+                    &'static mut dyn Relay,
+                    Ends,
+                    &'static mut Network,
+                    &'static dyn Timer,
+                    _
+                ),
+        ];
+        black_box(black_box(core::ptr::null_mut::<()>()) as *mut dyn Timer);
     }
 
     #[cfg(not(feature = "tables"))]
@@ -113,7 +168,9 @@ pub mod io_async {
     use core::future::{Future, poll_fn};
     use core::hint::black_box;
     use core::pin::pin;
-    use core::task::{Context, Poll, Waker};
+    use core::task::Poll;
+    #[cfg(not(feature = "tables"))]
+    use core::task::{Context, Waker};
 
     use embedded_io::ErrorKind;
     use embedded_io_async::{Read, Write};
@@ -170,13 +227,20 @@ pub mod io_async {
         let config = Config::new(black_box("mx.example.org"));
         let mut session = Session::new(black_box(&config), black_box(Peer::default()));
         let (mut buffer, mut output) = (black_box([0; 64]), black_box([0; 512]));
-        #[cfg(feature = "io-plain")]
+        #[cfg(any(feature = "io-plain", feature = "tables"))]
         run(smtpd_io::serve_plain(&mut Wire, &mut session, &mut super::Small, &Clock, &mut buffer, &mut output));
-        #[cfg(not(feature = "io-plain"))]
+        #[cfg(any(not(feature = "io-plain"), feature = "tables"))]
         run(smtpd_io::serve_async(&mut Wire, &mut session, &mut Slow, &Clock, &mut buffer, &mut output));
         black_box(&mut output);
     }
 
+    /// Gives it away, to be polled by anybody at any time.
+    #[cfg(feature = "tables")]
+    fn run<T>(future: impl Future<Output = T>) {
+        black_box(pin!(future) as core::pin::Pin<&mut dyn Future<Output = T>>);
+    }
+
+    #[cfg(not(feature = "tables"))]
     fn run<F: Future>(future: F) {
         let mut future = pin!(future);
         while black_box(future.as_mut().poll(&mut Context::from_waker(Waker::noop()))).is_pending() {}

@@ -36,9 +36,9 @@ extern "C" fn _start() -> ! {
     calls::all();
     #[cfg(feature = "least")]
     drivers::least::all();
-    #[cfg(all(feature = "io", not(any(feature = "io-async", feature = "tables"))))]
+    #[cfg(all(feature = "io", any(not(feature = "io-async"), feature = "tables")))]
     drivers::io::all();
-    #[cfg(all(feature = "io-async", not(feature = "tables")))]
+    #[cfg(feature = "io-async")]
     drivers::io_async::all();
     #[cfg(feature = "tables")]
     {
