@@ -148,6 +148,9 @@ pub mod io {
                     &'static dyn Timer,
                     _
                 ),
+            Read::read as (&'static mut Polled<Wire>, _),
+            Write::write as (&'static mut Polled<Wire>, _),
+            Write::flush as (&'static mut Polled<Wire>),
         ];
         black_box(black_box(core::ptr::null_mut::<()>()) as *mut dyn Timer);
     }

@@ -1,4 +1,4 @@
-//! Links smtpd-core, so that it can be measured and that panics can be looked for. Never run.
+//! Links smtpd-core and the adapters of devices, so that they can be measured and that panics can be looked for. Never run.
 //!
 //! What the server costs is measured by [`calls`]: firmware that calls every public entry. That nothing can panic is
 //! proved by tables instead: no function is called, each is given away by [`entries`] to callers of whom the compiler
