@@ -5,13 +5,15 @@
 //! | `tokio_tcp` | a synchronous handler on tokio, over a real port |
 //! | `async_tcp` | an asynchronous handler in spawned tasks, over a real port |
 //! | `stacks` | two smoltcp stacks back to back |
-//! | `embedded` | a blocking loop over embedded_io's traits |
+//! | `embedded` | smtpd-io's blocking loop, over embedded_io's traits |
+//! | `embedded_async` | its async loop, for both kinds of handler |
 //! | `relay`, `relay_tcp` | a relay with one leg, in memory and over TCP |
 
 mod async_tcp;
 mod cable;
 mod client;
 mod embedded;
+mod embedded_async;
 #[path = "../../core/tests/one_leg/mod.rs"]
 mod one_leg;
 mod pipe;
@@ -47,11 +49,13 @@ static UPSTREAM: Config<'_> = {
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let handle = runtime.handle();
-    let drivers: [Arc<dyn Driver + Send + Sync>; 6] = [
+    let drivers: [Arc<dyn Driver + Send + Sync>; 8] = [
         Arc::new(tokio_tcp::TokioTcp(handle.clone())),
         Arc::new(async_tcp::AsyncTcp(handle.clone())),
         Arc::new(stacks::Smoltcp),
         Arc::new(embedded::Embedded),
+        Arc::new(embedded_async::Plain),
+        Arc::new(embedded_async::Awaited),
         Arc::new(relay::InMemory),
         Arc::new(relay_tcp::OverTcp(handle.clone())),
     ];

@@ -1,4 +1,4 @@
-//! Driver 5 again, over TCP: a loop that never blocks serves the client and the leg; the upstream is smtpd_std's server.
+//! Driver 7 again, over TCP: a loop that never blocks serves the client and the leg; the upstream is smtpd_std's server.
 
 use std::net::{TcpListener, TcpStream};
 use std::task::Waker;
