@@ -1,7 +1,7 @@
 //! The client's end over async I/O: octets out and in, raced against the session's time.
 
 use core::cell::Cell;
-use core::future::{pending, poll_fn};
+use core::future::poll_fn;
 use core::pin::{Pin, pin};
 use core::task::{Poll, ready};
 
@@ -154,20 +154,12 @@ async fn within<F: Future, C: AsyncTimer + ?Sized>(
     left: Option<u32>,
     mut future: Pin<&mut F>,
 ) -> Option<F::Output> {
-    let mut late = pin!(after(timer, left));
+    let mut late = pin!(left.map(|left| timer.after(left)));
     poll_fn(|cx| {
         if let Poll::Ready(done) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(done));
         }
-        late.as_mut().poll(cx).map(|()| None)
+        late.as_mut().as_pin_mut().map_or(Poll::Pending, |late| late.poll(cx).map(|()| None))
     })
     .await
-}
-
-/// Ready when the time is up; never, if none is given.
-pub(crate) async fn after<C: AsyncTimer + ?Sized>(timer: &C, left: Option<u32>) {
-    match left {
-        Some(millis) => timer.after(millis).await,
-        None => pending().await,
-    }
 }

@@ -46,6 +46,7 @@ pub(crate) trait Turns {
         &mut self,
         session: &mut Session<'_, L, O>,
         input: &mut &[u8],
+        is_full: bool,
         secs: &Cell<u32>,
     ) -> Turn;
 }
@@ -66,7 +67,17 @@ pub(crate) async fn drive<T: Read + Write + ?Sized, L: Store, O: Store>(
     let mut unread = 0;
     loop {
         let mut input = buffer.get(..unread).unwrap_or(b"");
-        let mut done = talk(session, &mut input, handler, &mut link).await.map(|()| 0);
+        let mut done = loop {
+            let is_full = !link.collect(session);
+            let secs = Cell::new(session.timers().output);
+            let turn = pin!(handler.turn(session, &mut input, is_full, &secs));
+            match link.wait(turn, &secs).await {
+                Ok(Turn::Moved | Turn::Full) => {}
+                Ok(Turn::Idle) => break Ok(0),
+                Ok(Turn::Unknown) => break Err(Ending::Fault),
+                Err(why) => break Err(why),
+            }
+        };
         if let Some(why) = session.ending() {
             return link.result(why);
         }
@@ -77,30 +88,6 @@ pub(crate) async fn drive<T: Read + Write + ?Sized, L: Store, O: Store>(
             session.end(why);
             0
         });
-    }
-}
-
-/// Talks until all input is taken, or the session is over, and sends what was said.
-async fn talk<T: Read + Write + ?Sized, L: Store, O: Store, C: AsyncTimer + ?Sized>(
-    session: &mut Session<'_, L, O>,
-    input: &mut &[u8],
-    handler: &mut impl Turns,
-    link: &mut Link<'_, T, C>,
-) -> Result<(), Ending> {
-    loop {
-        let is_full = !link.collect(session);
-        let secs = Cell::new(session.timers().output);
-        let turn = pin!(async {
-            match is_full {
-                true => Turn::Full,
-                false => handler.turn(session, input, &secs).await,
-            }
-        });
-        match link.wait(turn, &secs).await? {
-            Turn::Moved | Turn::Full => {}
-            Turn::Idle => return Ok(()),
-            Turn::Unknown => return Err(Ending::Fault),
-        }
     }
 }
 
@@ -121,8 +108,12 @@ impl<H: AsyncHandler> Turns for Awaited<'_, H> {
         &mut self,
         session: &mut Session<'_, L, O>,
         input: &mut &[u8],
+        is_full: bool,
         secs: &Cell<u32>,
     ) -> Turn {
+        if is_full {
+            return Turn::Full;
+        }
         let Self(handler) = self;
         let timers = session.timers();
         secs.set(timers.answer);

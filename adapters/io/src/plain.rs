@@ -38,9 +38,13 @@ impl<H: Handler + ?Sized> Turns for Plain<'_, H> {
         &mut self,
         session: &mut Session<'_, L, O>,
         input: &mut &[u8],
+        is_full: bool,
         secs: &Cell<u32>,
     ) -> Turn {
         poll_fn(|cx| {
+            if is_full {
+                return Poll::Ready(Turn::Full);
+            }
             Poll::Ready(match step(session, input, self.0, cx.waker()) {
                 Progress::Moved | Progress::Write => Turn::Moved,
                 Progress::Read | Progress::Closed => idle(session, secs),
