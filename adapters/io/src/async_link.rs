@@ -10,6 +10,7 @@ use smtpd_core::server::{Ending, Session, Timers, Watch};
 use smtpd_core::store::Store;
 
 use crate::AsyncTimer;
+use crate::client::LAST_WORDS;
 
 /// The I/O and what was said but not sent yet: a handler that is asked has the session lent, so the output is taken out
 /// first.
@@ -79,18 +80,25 @@ impl<'a, T: Read + Write + ?Sized, C: AsyncTimer + ?Sized> Link<'a, T, C> {
         Ending::Lost
     }
 
-    /// Awaits a turn, for as many seconds as it has set by then. What was said before is sent meanwhile, unless the turn moved
-    /// something at once.
+    /// Awaits a turn, for as many seconds as it has set by then, or a little if the session is over. What was said
+    /// before is sent meanwhile, unless the turn moved something at once.
     pub(crate) async fn wait(
         &mut self,
         mut turn: Pin<&mut impl Future<Output = Turn>>,
         secs: &Cell<u32>,
+        is_over: bool,
     ) -> Result<Turn, Ending> {
         let mut came = poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await;
         if came == Poll::Ready(Turn::Moved) {
             return Ok(Turn::Moved);
         }
-        let left = self.watch.left_for(secs.get(), self.timers, self.timer.now());
+        let left = match is_over {
+            true => Some(LAST_WORDS),
+            false => {
+                let secs = if came.is_ready() { self.timers.output } else { secs.get() };
+                self.watch.left_for(secs, self.timers, self.timer.now())
+            }
+        };
         let taken = self.output.get(..self.filled).unwrap_or(b"");
         self.filled = 0;
         let mut is_sending = !taken.is_empty();

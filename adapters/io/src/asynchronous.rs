@@ -4,12 +4,11 @@ use core::cell::Cell;
 use core::pin::pin;
 
 use embedded_io_async::{Read, Write};
-use smtpd_core::server::{Answer, AsyncHandler, Ending, Event, Reply, Session};
+use smtpd_core::server::{Answer, AsyncHandler, Ending, Event, Reply, Session, State};
 use smtpd_core::store::Store;
 
 use crate::AsyncTimer;
 use crate::async_link::{Link, Turn};
-use crate::client::LAST_WORDS;
 
 /// Serves one client until its session is over and the last reply is written and flushed; says how it ended.
 ///
@@ -19,7 +18,8 @@ use crate::client::LAST_WORDS;
 ///
 /// Replies that are ready are sent before anything is waited for, and while the handler awaits. Reads, writes and the
 /// handler race against the session's time ([`Timers`](smtpd_core::server::Timers)); what is too slow is dropped
-/// ([`Ending::Expired`]). The last reply has 10 s. A write that was begun is left for nothing else, so the I/O need not be
+/// ([`Ending::Expired`]). The last reply and the handler's `closed` have 10 s. A
+/// write that was begun is left for nothing else, so the I/O need not be
 /// cancel-safe: behind a dropped write nothing is written, behind a dropped read nothing is read.
 ///
 /// Whoever drops this future ends everything at once: the handler does not hear `closed` then.
@@ -41,7 +41,7 @@ pub async fn serve_async<T: Read + Write + ?Sized, L: Store, O: Store>(
 /// A handler of any kind, asked by turns.
 pub(crate) trait Turns {
     /// One event, polled, asked and answered, in one future, so that what awaits it is compiled once. An answer has `secs`
-    /// seconds, and so has the client to read what was said.
+    /// seconds.
     async fn turn<L: Store, O: Store>(
         &mut self,
         session: &mut Session<'_, L, O>,
@@ -69,9 +69,10 @@ pub(crate) async fn drive<T: Read + Write + ?Sized, L: Store, O: Store>(
         let mut input = buffer.get(..unread).unwrap_or(b"");
         let mut done = loop {
             let is_full = !link.collect(session);
-            let secs = Cell::new(session.timers().output);
+            let secs = Cell::new(0);
+            let is_over = matches!(session.state(), State::Closing(_) | State::Closed(_));
             let turn = pin!(handler.turn(session, &mut input, is_full, &secs));
-            match link.wait(turn, &secs).await {
+            match link.wait(turn, &secs, is_over).await {
                 Ok(Turn::Moved | Turn::Full) => {}
                 Ok(Turn::Idle) => break Ok(0),
                 Ok(Turn::Unknown) => break Err(Ending::Fault),
@@ -91,13 +92,9 @@ pub(crate) async fn drive<T: Read + Write + ?Sized, L: Store, O: Store>(
     }
 }
 
-/// Nothing moves without I/O: what was said is sent first, in `secs` seconds.
-pub(crate) fn idle<L: Store, O: Store>(session: &Session<'_, L, O>, secs: &Cell<u32>) -> Turn {
-    if !session.output().is_empty() {
-        return Turn::Moved;
-    }
-    secs.set(if session.ending().is_some() { LAST_WORDS / 1_000 } else { session.timers().output });
-    Turn::Idle
+/// Nothing moves without I/O: what was said is sent first.
+pub(crate) fn idle<L: Store, O: Store>(session: &Session<'_, L, O>) -> Turn {
+    if session.output().is_empty() { Turn::Idle } else { Turn::Moved }
 }
 
 /// A handler that may await.
@@ -120,7 +117,7 @@ impl<H: AsyncHandler> Turns for Awaited<'_, H> {
         // Read before the answer is lent: it borrows the handler.
         let acts_on = handler.acts_on();
         let answer = match session.poll(input, usize::MAX) {
-            Event::Idle => return idle(session, secs),
+            Event::Idle => return idle(session),
             Event::Handled => return Turn::Moved,
             Event::Text(octets) => {
                 let flow = handler.text(octets).await;

@@ -99,7 +99,6 @@ impl<'a, T: Read + Write + ?Sized> Client<'a, T> {
             (Sent::Some, _) => Turn::Moved,
             (Sent::All, Progress::Read) => self.receive(session),
             (Sent::All, Progress::Wait { read: true }) if reads_on && !self.is_at_end => self.receive(session),
-            (Sent::All, Progress::Write) => Turn::Moved,
             // There is no TLS here: who announces it all the same can't begin it.
             (Sent::All, Progress::StartTls) => {
                 session.end(Ending::Fault);

@@ -47,7 +47,7 @@ impl<H: Handler + ?Sized> Turns for Plain<'_, H> {
             }
             Poll::Ready(match step(session, input, self.0, cx.waker()) {
                 Progress::Moved | Progress::Write => Turn::Moved,
-                Progress::Read | Progress::Closed => idle(session, secs),
+                Progress::Read | Progress::Closed => idle(session),
                 Progress::StartTls => Turn::Unknown,
                 // What was said before the question has to be sent.
                 Progress::Wait { .. } if !session.output().is_empty() => Turn::Moved,

@@ -5,6 +5,7 @@ mod common;
 mod one_leg;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Waker;
@@ -36,6 +37,8 @@ struct Server {
     is_dead: bool,
     /// Its connection breaks when it hears this.
     breaks_at: Option<&'static str>,
+    /// Once it heard MAIL, it answers when no more than so much is left of what the client says.
+    waits_for: Option<(Rc<RefCell<VecDeque<Act>>>, usize)>,
 }
 
 impl Server {
@@ -49,6 +52,7 @@ impl Server {
             calls: 0,
             is_dead: false,
             breaks_at: None,
+            waits_for: None,
         }
     }
 
@@ -79,6 +83,10 @@ impl Read for Wire {
         let mut server = self.0.borrow_mut();
         server.ready()?;
         server.go_on();
+        let has_mail = server.diary.heard.iter().any(|heard| heard.starts_with("mail"));
+        if has_mail && server.waits_for.as_ref().is_some_and(|(reads, left)| reads.borrow().len() > *left) {
+            return Err(ErrorKind::TimedOut);
+        }
         let count = server.session.output().len().min(to.len()).min(server.cut);
         if count == 0 {
             return if server.session.ending().is_some() { Ok(0) } else { Err(ErrorKind::TimedOut) };
@@ -299,6 +307,24 @@ fn a_client_that_is_lost_within_its_text_leaves_no_message() {
         assert_eq!(test.run(), expected);
         assert!(!test.heard().contains(&"message".into()), "{:?}", test.heard());
     }
+}
+
+#[test]
+fn a_pipelined_group_is_passed_on_before_it_is_answered() {
+    let lines = MAIL.split_inclusive("\r\n").map(octets);
+    let mut test = Test::new(Line::new(lines));
+    // Of its ten lines, those from DATA on.
+    test.server.borrow_mut().waits_for = Some((Rc::clone(&test.line.reads), 6));
+    assert_eq!(test.run(), Ok(Ending::Quit));
+}
+
+#[test]
+fn what_was_said_before_the_end_is_answered() {
+    let said = "EHLO c.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n";
+    let mut test = Test::new(Line::new([octets(said), Act::Zero]));
+    test.server.borrow_mut().is_slow = true;
+    assert_eq!(test.run(), Ok(Ending::Lost));
+    assert!(test.line.said().ends_with("250 2.1.0 OK\r\n250 2.1.5 OK\r\n"), "{}", test.line.said());
 }
 
 #[test]

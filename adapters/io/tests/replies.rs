@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use common::{Act, Awaiting, Clock, Diary, LOOPS, Line, Loop, Verdict, octets, run};
-use smtpd_core::server::{Answer, Config, Ending, Flow, Handler, Peer, Rcpt, Session};
+use embedded_io::ErrorKind;
+use smtpd_core::server::{Answer, Config, Ending, Flow, Handler, Mail, Peer, Rcpt, Session};
 use smtpd_io::{serve_async, serve_plain};
 
 fn hundred() -> String {
@@ -151,6 +152,44 @@ fn a_plain_handler_is_asked_again_when_it_wakes_the_task() {
     });
     assert_eq!(ended, Ok(Ending::Quit));
     assert!(said.said().ends_with("250 2.1.5 OK\r\n221 2.0.0 Bye\r\n"));
+}
+
+/// Says yes to MAIL when it is asked for the tenth time.
+struct Backlog(u32);
+
+impl Handler for Backlog {
+    fn mail(&mut self, _: Mail<'_>) -> Answer<'_> {
+        Answer::Later
+    }
+    fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> {
+        Answer::Later
+    }
+    fn text(&mut self, _: &[u8]) -> Flow<'_> {
+        Flow::Continue
+    }
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        Answer::Accept
+    }
+    fn backlog(&self) -> u16 {
+        5
+    }
+    fn resume(&mut self, _: &Waker) -> Answer<'_> {
+        self.0 += 1;
+        if self.0 < 10 { Answer::Later } else { Answer::Accept }
+    }
+}
+
+#[test]
+fn nothing_is_read_while_an_answer_is_open() {
+    // A read would block, so that nobody asks for the answer.
+    let config = Config::new("mx.example.org");
+    let mut session = Session::new(&config, Peer::default());
+    let end = Act::Fail(ErrorKind::ConnectionReset);
+    let mut line = Line::new([octets("EHLO c.example\r\nMAIL FROM:<>\r\n"), end]);
+    let clock = line.clock.clone();
+    let ended = smtpd_io::serve(&mut line, &mut session, &mut Backlog(0), &clock, &mut [0; 64]);
+    assert_eq!(ended, Err(ErrorKind::ConnectionReset));
+    assert!(line.said().ends_with("250 2.1.0 OK\r\n"), "{}", line.said());
 }
 
 #[test]

@@ -162,10 +162,13 @@ fn the_whole_session_has_its_time_too() {
     for by in LOOPS {
         let mut config = config();
         config.timers.session = 50;
-        let mut line = Line::saying(MAIL);
+        // The greeting goes, and what comes before DATA; the 421 finds the line busy, and still goes.
+        let whole = || octets(&" ".repeat(999));
+        let mut line = Line::saying(MAIL).writing([whole(), whole(), Act::Tick(1_000)]);
         let mut diary = Diary::new(&line.clock, |asked| if asked == "data" { Verdict::Never } else { Verdict::Yes });
         assert_eq!(by.serve(&config, &mut line, &mut diary, &mut [0; 64]), Ok(Ending::Expired), "{by:?}");
-        assert!((50..=51).contains(&seconds(&line)), "{by:?}: {} s", seconds(&line));
+        assert!((50..=52).contains(&seconds(&line)), "{by:?}: {} s", seconds(&line));
+        assert!(line.said().ends_with("250 2.1.5 OK\r\n421 4.4.2 Timeout, closing\r\n"), "{by:?}: {}", line.said());
     }
 }
 
@@ -285,6 +288,16 @@ fn a_refusal_reaches_the_client() {
             serve(by, &mut line, |asked| if asked.starts_with("rcpt") { Verdict::No } else { Verdict::Yes });
         assert_eq!(ended, Ok(Ending::Quit), "{by:?}");
         assert!(line.said().contains("550 5.7.1 No\r\n503 "), "{by:?}: {}", line.said());
+    }
+}
+
+#[test]
+fn a_transaction_that_comes_to_nothing_is_heard() {
+    for by in LOOPS {
+        let mut line = Line::saying("EHLO c.example\r\nMAIL FROM:<>\r\nRSET\r\nVRFY c\r\nQUIT\r\n");
+        let (ended, diary) = serve(by, &mut line, |_| Verdict::Later(1));
+        assert_eq!(ended, Ok(Ending::Quit), "{by:?}");
+        assert_eq!(diary.heard, ["connected", "hello c.example", "mail ", "reset", "closed Quit"], "{by:?}");
     }
 }
 
