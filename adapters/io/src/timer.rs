@@ -36,15 +36,6 @@ impl Timer for () {
     }
 }
 
-impl<T: Timer + ?Sized> Timer for &T {
-    fn now(&self) -> u32 {
-        (**self).now()
-    }
-    fn wait(&self) {
-        (**self).wait();
-    }
-}
-
 /// The caller's clock, where one may await; [`wait`](Timer::wait) is not called there.
 ///
 /// Embassy's is:
@@ -73,12 +64,5 @@ pub trait AsyncTimer: Timer {
 impl AsyncTimer for () {
     fn after(&self, _: u32) -> impl Future<Output = ()> {
         core::future::pending()
-    }
-}
-
-#[cfg(feature = "async")]
-impl<T: AsyncTimer + ?Sized> AsyncTimer for &T {
-    fn after(&self, millis: u32) -> impl Future<Output = ()> {
-        (**self).after(millis)
     }
 }

@@ -28,6 +28,7 @@ struct Server {
     session: Session<'static>,
     diary: Diary,
     input: Vec<u8>,
+    is_flushed: bool,
     /// Octets that move at once.
     cut: usize,
     /// Two of three calls fail with a tick.
@@ -47,6 +48,7 @@ impl Server {
             session: Session::new(&UPSTREAM, Peer::default()),
             diary: Diary::new(clock, |_| Verdict::Yes),
             input: Vec::new(),
+            is_flushed: true,
             cut: usize::MAX,
             is_slow: false,
             calls: 0,
@@ -103,10 +105,12 @@ impl Write for Wire {
         server.ready()?;
         let count = octets.len().min(server.cut);
         server.input.extend_from_slice(&octets[..count]);
+        server.is_flushed = false;
         server.go_on();
         Ok(count)
     }
     fn flush(&mut self) -> Result<(), ErrorKind> {
+        self.0.borrow_mut().is_flushed = true;
         Ok(())
     }
 }
@@ -211,6 +215,7 @@ fn a_mail_in_every_cut() {
                 ];
                 assert_eq!(test.heard(), expected, "{cut} {size}");
                 assert_eq!(test.network.closed, 1);
+                assert!(test.server.borrow().is_flushed);
             }
         }
     }
@@ -330,11 +335,12 @@ fn what_was_said_before_the_end_is_answered() {
 #[test]
 fn a_leg_without_an_end_is_lost() {
     let mut relay = OneLeg(Leg::new("192.0.2.1:25".parse().unwrap(), "relay.example"));
-    let mut test = Test::new(Line::saying(MAIL));
+    let mut test = Test::new(Line::new([Act::Tick(1), octets(MAIL)]));
     let mut session = Session::new(&CONFIG, Peer::default());
     let clock = test.line.clock.clone();
     let ended = serve_relay(&mut test.line, &mut session, &mut relay, &mut [], &mut test.network, &clock, &mut [0; 64]);
     assert_eq!(ended, Ok(Ending::Quit));
+    assert_eq!(clock.1.get(), 1, "it rests where nothing moves");
     assert!(test.line.said().starts_with("451 4.4.2 Next server lost"), "{}", test.line.said());
     let mut session = Session::new(&CONFIG, Peer::default());
     let mut line = Line::saying(MAIL);

@@ -257,6 +257,28 @@ fn a_write_that_fails_loses_the_client() {
 }
 
 #[test]
+fn a_flush_may_take_its_time_or_fail() {
+    for by in LOOPS {
+        let mut line = Line::saying(MAIL);
+        line.flushing.borrow_mut().extend([Act::Tick(1_000), Act::Tick(1_000)]);
+        let (ended, _) = serve(by, &mut line, yes);
+        assert_eq!((ended, line.said().as_str(), line.is_flushed()), (Ok(Ending::Quit), SAID, true), "{by:?}");
+        let mut line = Line::saying(MAIL);
+        line.flushing.borrow_mut().push_back(Act::Fail(ErrorKind::BrokenPipe));
+        let (ended, diary) = serve(by, &mut line, yes);
+        assert_eq!(ended, Err(ErrorKind::BrokenPipe), "{by:?}");
+        assert_eq!(diary.heard, ["connected", "closed Lost"], "{by:?}");
+        // One that never ends is a client that reads nothing.
+        let mut line = Line::saying(MAIL);
+        line.flushing.borrow_mut().extend((0..3_000).map(|_| Act::Tick(1_000)));
+        let (ended, _) = serve(by, &mut line, yes);
+        assert_eq!(ended, Ok(Ending::Expired), "{by:?}");
+        // To the blocking loop it is written, so the next command is due; and the 421 finds the same.
+        assert!((200..=313).contains(&seconds(&line)), "{by:?}: {} s", seconds(&line));
+    }
+}
+
+#[test]
 fn an_error_behind_the_end_does_not_change_how_it_ended() {
     for by in LOOPS {
         // The greeting goes.

@@ -63,6 +63,8 @@ pub enum Act {
 pub struct Line {
     pub reads: Rc<RefCell<VecDeque<Act>>>,
     pub writes: Rc<RefCell<VecDeque<Act>>>,
+    /// What flushes do: come to nothing, or fail.
+    pub flushing: Rc<RefCell<VecDeque<Act>>>,
     /// Octets that one read or write moves at most.
     pub cut: usize,
     /// Milliseconds that a read takes behind the end of the script.
@@ -80,6 +82,7 @@ impl Line {
         Self {
             reads: Rc::new(RefCell::new(reads.into_iter().collect())),
             writes: Rc::default(),
+            flushing: Rc::default(),
             cut: usize::MAX,
             idle: 1_000,
             said: Rc::default(),
@@ -144,9 +147,13 @@ impl Line {
         Ok(count)
     }
 
-    fn do_flush(&self) {
+    fn next_flush(&self) -> Result<usize, Act> {
+        if let Some(act) = self.flushing.borrow_mut().pop_front() {
+            return Err(act);
+        }
         self.flushes.set(self.flushes.get() + 1);
         self.flushed.set(self.said.borrow().len());
+        Ok(0)
     }
 
     fn blocked(&self, act: Act) -> ErrorKind {
@@ -196,8 +203,7 @@ impl embedded_io::Write for Line {
         self.next_write(octets).map_err(|act| self.blocked(act))
     }
     fn flush(&mut self) -> Result<(), ErrorKind> {
-        self.do_flush();
-        Ok(())
+        self.next_flush().map(drop).map_err(|act| self.blocked(act))
     }
 }
 
@@ -214,8 +220,7 @@ impl embedded_io_async::Write for Line {
         self.awaited(|| self.next_write(octets)).await
     }
     async fn flush(&mut self) -> Result<(), ErrorKind> {
-        self.do_flush();
-        Ok(())
+        self.awaited(|| self.next_flush()).await.map(drop)
     }
 }
 
