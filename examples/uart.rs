@@ -1,7 +1,7 @@
 //! Mail over a UART: what firmware needs to take mail from a serial line, with buffers of fixed size and no allocation.
 //!
-//! `cargo run --example uart` plays the sensor at the other end, too, and prints the dialogue. The static parts and `receive`
-//! are what firmware copies; its HAL has the UART and the clock.
+//! `cargo run --example uart` plays the sensor at the other end, too, and prints the dialogue. The static parts and
+//! `receive` are what firmware copies; its HAL has the UART and the clock.
 
 use std::time::{Duration, Instant};
 

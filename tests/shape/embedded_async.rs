@@ -1,5 +1,5 @@
-//! Drivers 5 and 6: smtpd-io's async loop, with a handler that is asked later and with one that awaits. Each has a thread as
-//! its executor, so reads may as well block it.
+//! Drivers 5 and 6: smtpd-io's async loop, with a handler that is asked later and with one that awaits. Each has a
+//! thread as its executor, so reads may as well block it.
 
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;

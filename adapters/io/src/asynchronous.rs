@@ -12,9 +12,9 @@ use crate::async_link::{Link, Turn};
 
 /// Serves one client until its session is over and the last reply is written and flushed; says how it ended.
 ///
-/// `buffer` is what is read into, `output` is where replies are gathered while input is left or the handler's answer comes at
-/// once, so that a hundred pipelined commands cost few writes. Both are of any length; if one has none, the session ends
-/// at once with [`Ending::Fault`], and without output unheard.
+/// `buffer` is what is read into, `output` is where replies are gathered while input is left or the handler's answer
+/// comes at once, so that a hundred pipelined commands cost few writes. Both are of any length; if one has none, the
+/// session ends at once with [`Ending::Fault`], and without output unheard.
 ///
 /// Replies that are ready are sent before anything is waited for, and while the handler awaits. Reads, writes and the
 /// handler race against the session's time ([`Timers`](smtpd_core::server::Timers)); what is too slow is dropped
@@ -25,8 +25,8 @@ use crate::async_link::{Link, Turn};
 /// Whoever drops this future ends everything at once: the handler does not hear `closed` then.
 ///
 /// # Errors
-/// The I/O's error that broke the connection; the handler heard [`Ending::Lost`], or how the session had ended before. The
-/// end of what can be read is no error but `Ok(Ending::Lost)`, and so is a write of 0 octets.
+/// The I/O's error that broke the connection; the handler heard [`Ending::Lost`], or how the session had ended before.
+/// The end of what can be read is no error but `Ok(Ending::Lost)`, and so is a write of 0 octets.
 pub async fn serve_async<T: Read + Write + ?Sized, L: Store, O: Store>(
     io: &mut T,
     session: &mut Session<'_, L, O>,
@@ -40,8 +40,8 @@ pub async fn serve_async<T: Read + Write + ?Sized, L: Store, O: Store>(
 
 /// A handler of any kind, asked by turns.
 pub(crate) trait Turns {
-    /// One event, polled, asked and answered, in one future, so that what awaits it is compiled once. An answer has `secs`
-    /// seconds.
+    /// One event, polled, asked and answered, in one future, so that what awaits it is compiled once. An answer has
+    /// `secs` seconds.
     async fn turn<L: Store, O: Store>(
         &mut self,
         session: &mut Session<'_, L, O>,

@@ -1,7 +1,7 @@
 //! An SMTP server over [`embedded_io`] and [`embedded_io_async`]: [`smtpd_core`] driven by whatever moves octets.
 //!
-//! The caller has it all: the session, its handler, the buffers, the clock, and an I/O with somebody at the other end. One call
-//! serves that client.
+//! The caller has it all: the session, its handler, the buffers, the clock, and an I/O with somebody at the other end.
+//! One call serves that client.
 //!
 //! | function | I/O | handler |
 //! |---|---|---|
@@ -48,16 +48,16 @@
 //!
 //! # What is the caller's
 //! - **To listen and accept.** `embedded-io` knows no listeners: call again for each client, with a new session.
-//! - **To close.** All that was said is written and flushed by then, so close; `embedded-io` knows no half-close. Over TCP, where
-//!   octets that were not read make a reset of the close, shut down writing, read and throw away until the end, 64 KiB or 1 s,
-//!   and only then close: a reset must not overtake the last reply.
+//! - **To close.** All that was said is written and flushed by then, so close; `embedded-io` knows no half-close. Over
+//!   TCP, where octets that were not read make a reset of the close, shut down writing, read and throw away until the
+//!   end, 64 KiB or 1 s, and only then close: a reset must not overtake the last reply.
 //! - **The clock**, a [`Timer`] or [`AsyncTimer`]. How long who may take is in the session's
 //!   [`Timers`](smtpd_core::server::Timers).
 //! - **STARTTLS**: not here. A session that announces it all the same ends with
 //!   [`Ending::Fault`](smtpd_core::server::Ending::Fault) when a client asks for it.
 //!
-//! Of the functions here, none can panic, but for what the compiler builds into every async function: a future must not be polled
-//! again after it was ready. None allocates.
+//! Of the functions here, none can panic, but for what the compiler builds into every async function: a future must not
+//! be polled again after it was ready. None allocates.
 //!
 //! | module | what it knows |
 //! |---|---|

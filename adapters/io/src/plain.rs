@@ -15,8 +15,8 @@ use crate::asynchronous::{Turns, drive, idle};
 /// As [`serve_async`](crate::serve_async), with a [`Handler`]: one that is ready to use, such as
 /// [`Message`](smtpd_core::handlers::Message), or your own.
 ///
-/// A handler that answers [`Later`](smtpd_core::server::Answer::Later), or has no room for text, keeps the waker that it gets
-/// and wakes it when it knows more ([`Handler::resume`], [`Handler::room`]). Nothing is read meanwhile.
+/// A handler that answers [`Later`](smtpd_core::server::Answer::Later), or has no room for text, keeps the waker that
+/// it gets and wakes it when it knows more ([`Handler::resume`], [`Handler::room`]). Nothing is read meanwhile.
 ///
 /// # Errors
 /// As those of [`serve_async`](crate::serve_async).

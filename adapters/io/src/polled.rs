@@ -2,8 +2,8 @@
 
 use embedded_io::{Error, ErrorKind, ErrorType, Read, ReadReady, Write, WriteReady};
 
-/// I/O that never blocks: where it is not ready, it fails with `TimedOut` at once, so that
-/// [`serve`](crate::serve) can keep the session's times and [`serve_relay`](crate::serve_relay) can look after the other ends.
+/// I/O that never blocks: where it is not ready, it fails with `TimedOut` at once, so that [`serve`](crate::serve) can
+/// keep the session's times and [`serve_relay`](crate::serve_relay) can look after the other ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Polled<T>(pub T);
 

@@ -139,14 +139,14 @@ fn tried<T>(result: Result<T, impl Error>) -> Result<Option<T>, Broken> {
     }
 }
 
-/// Serves one client by a relay, as [`serve`](crate::serve) does by a handler, and moves the octets of its legs. Comes back when the
-/// session is over and all legs are idle, so QUIT was said to the servers.
+/// Serves one client by a relay, as [`serve`](crate::serve) does by a handler, and moves the octets of its legs. Comes
+/// back when the session is over and all legs are idle, so QUIT was said to the servers.
 ///
 /// All ends take turns, so none may block: reads, writes and [`Connect::connect`] fail with `TimedOut` where they would
-/// (or after a few milliseconds), as [`Polled`](crate::Polled) does; [`Timer::wait`] is where nothing moves. `upstreams` are the ends of the
-/// relay's legs, in their order; a leg without one can't be connected, nor can one whose buffer is empty. Server's answers have the
-/// time that [`Timers`](smtpd_core::server::Timers) gives the handler. Behind the end of the session, a leg in which nothing moves for
-/// 10 s is closed.
+/// (or after a few milliseconds), as [`Polled`](crate::Polled) does; [`Timer::wait`] is where nothing moves.
+/// `upstreams` are the ends of the relay's legs, in their order; a leg without one can't be connected, nor can one
+/// whose buffer is empty. Server's answers have the time that [`Timers`](smtpd_core::server::Timers) gives the handler.
+/// Behind the end of the session, a leg in which nothing moves for 10 s is closed.
 ///
 /// # Errors
 /// As those of [`serve`](crate::serve), of the client's I/O only: the relay hears of the servers'.

@@ -21,12 +21,12 @@ pub trait Timer {
     /// Milliseconds from anywhere: they may wrap, and never go back.
     fn now(&self) -> u32;
 
-    /// Nothing can be done: neither the I/O nor the handler could go on. Comes back when that may have changed, in a tenth of a
-    /// second at the latest.
+    /// Nothing can be done: neither the I/O nor the handler could go on. Comes back when that may have changed, in a
+    /// tenth of a second at the latest.
     ///
     /// The default comes back at once, which is right where reads and writes take their time before they say
-    /// `TimedOut`, and the handler never answers `Later`; anywhere else the loop would spin, at full power. A device waits for
-    /// an interrupt (`wfi`; that of the clock is one), a host sleeps a millisecond.
+    /// `TimedOut`, and the handler never answers `Later`; anywhere else the loop would spin, at full power. A device
+    /// waits for an interrupt (`wfi`; that of the clock is one), a host sleeps a millisecond.
     fn wait(&self) {}
 }
 

@@ -89,8 +89,8 @@ pub trait AsyncHandler {
     }
 }
 
-/// A future that is ready. The library's own of that kind panics when it is polled once too often, and no linker knows that it is
-/// not.
+/// A future that is ready. The library's own of that kind panics when it is polled once too often, and no linker knows
+/// that it is not.
 fn at_once<T: Copy>(value: T) -> impl Future<Output = T> {
     poll_fn(move |_| Poll::Ready(value))
 }

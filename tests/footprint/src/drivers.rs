@@ -1,6 +1,6 @@
 //! Firmware with one session over I/O of which the compiler knows nothing: by the least loop that will do, and by each
-//! adapter. What an adapter costs is the difference. This file counts for none of them. With `tables`, the adapters' functions
-//! are given away instead.
+//! adapter. What an adapter costs is the difference. This file counts for none of them. With `tables`, the adapters'
+//! functions are given away instead.
 
 // What a feature does not need is there all the same.
 #![allow(dead_code)]

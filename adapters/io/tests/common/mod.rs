@@ -1,4 +1,5 @@
-//! What the tests share: I/O that follows a script, a clock that only moves when the script says so, and the three loops.
+//! What the tests share: I/O that follows a script, a clock that only moves when the script says so, and the three
+//! loops.
 #![allow(dead_code, unreachable_pub, reason = "each test file takes a part of it")]
 
 use std::cell::{Cell, RefCell};
@@ -58,7 +59,8 @@ pub enum Act {
     Zero,
 }
 
-/// A line whose other end does what is written. Behind the end of its script a read comes to nothing; a write takes all.
+/// A line whose other end does what is written. Behind the end of its script a read comes to nothing; a write takes
+/// all.
 #[derive(Clone)]
 pub struct Line {
     pub reads: Rc<RefCell<VecDeque<Act>>>,
