@@ -23,7 +23,7 @@ use crate::wire::Reply;
 /// impl AsyncHandler for Lookup {
 ///     async fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
 ///         let is_known = rcpt.forward_path.domain().eq_ignore_ascii_case(b"example.org");
-///         at_once(()).await; // a sensor, a flash chip, another server
+///         core::future::ready(()).await; // a sensor, a flash chip, another server
 ///         if is_known { Answer::Accept } else { Answer::Reply(Reply::new(550, "No such user").enhanced(1, 1)) }
 ///     }
 ///     async fn text(&mut self, _: &[u8]) -> Flow<'_> { Flow::Continue }
