@@ -221,7 +221,9 @@ fn the_first_end_counts_and_the_output_decides() {
         session.end(why);
         assert_eq!(session.output().starts_with(b"220 "), is_left);
         session.end(Ending::Fault);
+        assert_eq!(session.ending(), None);
         assert_eq!(session.poll(&mut &b""[..], 0), Event::Closed(why));
+        assert_eq!(session.ending(), Some(why));
         assert_eq!(session.poll(&mut &b""[..], 0), Event::Idle);
     }
     // Output that is full has no room for a 421; half an answer to EHLO must not be followed by one.
@@ -299,6 +301,10 @@ fn a_watch_counts_from_the_last_change_and_from_the_beginning() {
     assert_eq!(session.poll(&mut &b"P\r\n"[..], 0), Event::Handled);
     assert_eq!(watch.left(&session, at(17_000)), Some(8_000), "the whole session's time comes first");
     assert_eq!(watch.left(&session, at(25_000)), Some(0));
+    // A question that is asked now, whatever the session waited for before.
+    assert_eq!(watch.left_for(3, session.timers(), at(17_000)), Some(3_000));
+    assert_eq!(watch.left_for(30, session.timers(), at(17_000)), Some(8_000));
+    assert_eq!(watch.left_for(0, session.timers(), at(17_000)), Some(8_000));
     // Without limits, and with one that is longer than the clock goes.
     for secs in [0, 5_000_000] {
         (config.timers.command, config.timers.session) = (secs, secs);

@@ -5,13 +5,15 @@
 //! | `tokio_tcp` | a synchronous handler on tokio, over a real port |
 //! | `async_tcp` | an asynchronous handler in spawned tasks, over a real port |
 //! | `stacks` | two smoltcp stacks back to back |
-//! | `embedded` | a blocking loop over embedded_io's traits |
+//! | `io` | smtpd-io's loops at the end of a wire: blocking, async with both kinds of handler |
+//! | `nal` | smtpd-nal's server over a stack in memory |
 //! | `relay`, `relay_tcp` | a relay with one leg, in memory and over TCP |
 
 mod async_tcp;
 mod cable;
 mod client;
-mod embedded;
+mod io;
+mod nal;
 #[path = "../../core/tests/one_leg/mod.rs"]
 mod one_leg;
 mod pipe;
@@ -31,7 +33,7 @@ use std::sync::atomic::Ordering;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use smtpd_core::server::Config;
-use smtpd_mock::{Driver, Mode, Reads, Script, Side, play};
+use smtpd_mock::{Driver, Mismatch, Mode, Reads, Script, Side, play};
 
 /// Octets that a server reads at once.
 const CUTS: [usize; 6] = [1, 2, 3, 7, 64, usize::MAX];
@@ -44,25 +46,35 @@ static UPSTREAM: Config<'_> = {
     config
 };
 
+/// Plays a script against a server, in whatever way.
+type Plays = dyn Fn(&Script) -> Result<(), Box<Mismatch>> + Send + Sync;
+
+fn driven(driver: impl Driver + Send + Sync + 'static) -> (&'static str, Arc<Plays>) {
+    (driver.name(), Arc::new(move |script: &Script| play(script, &driver).map(drop)))
+}
+
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let handle = runtime.handle();
-    let drivers: [Arc<dyn Driver + Send + Sync>; 6] = [
-        Arc::new(tokio_tcp::TokioTcp(handle.clone())),
-        Arc::new(async_tcp::AsyncTcp(handle.clone())),
-        Arc::new(stacks::Smoltcp),
-        Arc::new(embedded::Embedded),
-        Arc::new(relay::InMemory),
-        Arc::new(relay_tcp::OverTcp(handle.clone())),
+    let drivers: [(&str, Arc<Plays>); 9] = [
+        driven(tokio_tcp::TokioTcp(handle.clone())),
+        driven(async_tcp::AsyncTcp(handle.clone())),
+        driven(stacks::Smoltcp),
+        ("io-blocking", Arc::new(io::blocking)),
+        ("io-plain", Arc::new(io::plain)),
+        ("io-async", Arc::new(io::awaited)),
+        driven(nal::Nal),
+        driven(relay::InMemory),
+        driven(relay_tcp::OverTcp(handle.clone())),
     ];
     let transcripts = transcripts::all();
     let pairs = drivers.iter().flat_map(|driver| transcripts.iter().map(move |transcript| (driver, transcript)));
-    let mut trials: Vec<Trial> = pairs.map(|(driver, transcript)| trial(driver, transcript)).collect();
+    let mut trials: Vec<Trial> = pairs.map(|((name, plays), transcript)| trial(name, plays, transcript)).collect();
     trials.push(Trial::test("smoltcp::rings_wrap", || rings_wrap(&transcripts::all())));
     trials.push(Trial::test("relay-memory::a_hundred_recipients_cost_four_trips", trips::hundred_recipients));
     let arguments = Arguments::from_args();
     if !arguments.list {
-        drivers.iter().for_each(|driver| say_what_is_left_out(driver.name(), &transcripts));
+        drivers.iter().for_each(|(name, _)| say_what_is_left_out(name, &transcripts));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -82,19 +94,20 @@ fn say_what_is_left_out(driver: &str, transcripts: &[Script]) {
     }
 }
 
-fn trial(driver: &Arc<dyn Driver + Send + Sync>, transcript: &Script) -> Trial {
-    let name = format!("{}::{}", driver.name(), transcript.file);
-    let is_ignored = transcript.why_not(driver.name()).is_some();
-    let driver = Arc::clone(driver);
-    let mut script = match driver.name().starts_with("relay") {
+fn trial(driver: &str, plays: &Arc<Plays>, transcript: &Script) -> Trial {
+    let name = format!("{driver}::{}", transcript.file);
+    let is_ignored = transcript.why_not(driver).is_some();
+    let plays = Arc::clone(plays);
+    let mut script = match driver.starts_with("relay") {
         true => upstream::heard(transcript),
         false => transcript.clone(),
     };
+    let driver = driver.to_owned();
     let run = move || {
         for mode in [Mode::LockStep, Mode::Pipelined] {
-            for cut in cuts(&script) {
+            for cut in cuts(&driver, &script) {
                 (script.mode, script.reads) = (mode, Reads::Of(cut));
-                play(&script, &*driver)?;
+                plays(&script)?;
             }
         }
         Ok(())
@@ -102,9 +115,9 @@ fn trial(driver: &Arc<dyn Driver + Send + Sync>, transcript: &Script) -> Trial {
     Trial::test(name, run).with_ignored_flag(is_ignored)
 }
 
-/// Large texts in single octets take too long through a socket: that is for tests/transcripts.rs, in memory.
-fn cuts(script: &Script) -> impl Iterator<Item = usize> + use<> {
-    let is_large = script.octets_of(Side::Client) > 10_000;
+/// Large texts in single octets take too long through a socket: that is for those in memory.
+fn cuts(driver: &str, script: &Script) -> impl Iterator<Item = usize> + use<> {
+    let is_large = script.octets_of(Side::Client) > 10_000 && !driver.starts_with("io") && driver != "nal";
     CUTS.into_iter().filter(move |cut| *cut >= 7 || !is_large)
 }
 

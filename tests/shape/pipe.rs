@@ -1,54 +1,47 @@
 //! A socket for loops that never block.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, Error, ErrorKind};
 use std::net::{Shutdown, TcpStream};
 
-/// A socket that does not block, and what was read from it and not taken.
-pub(crate) struct Pipe {
-    stream: TcpStream,
-    pub(crate) input: Vec<u8>,
-    cut: usize,
-    pub(crate) is_lost: bool,
-}
+use embedded_io::{ErrorType, Read, Write};
+
+/// A socket of the host that does not block, as embedded_io sees it: one that would says `TimedOut`.
+pub(crate) struct Pipe(TcpStream);
 
 impl Pipe {
-    pub(crate) fn new(stream: TcpStream, cut: usize) -> Self {
-        stream.set_nonblocking(true).expect("a socket");
-        stream.set_nodelay(true).expect("a socket");
-        Self { stream, input: Vec::new(), cut: cut.min(65_536), is_lost: false }
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        Ok(Self(stream))
     }
 
-    /// Reads once, if all was taken that was read before; true if anything came.
-    pub(crate) fn read(&mut self) -> bool {
-        if !self.input.is_empty() || self.is_lost {
-            return false;
-        }
-        self.input.resize(self.cut, 0);
-        let read = self.stream.read(&mut self.input);
-        self.is_lost = match &read {
-            Ok(read) => *read == 0,
-            Err(error) => error.kind() != ErrorKind::WouldBlock,
-        };
-        self.input.truncate(read.unwrap_or(0));
-        !self.input.is_empty()
+    /// Shuts down writing, and reads until the end.
+    pub(crate) fn close(mut self) -> io::Result<u64> {
+        self.0.set_nonblocking(false)?;
+        self.0.shutdown(Shutdown::Write)?;
+        io::copy(&mut self.0, &mut io::sink())
     }
+}
 
-    /// All but `left` octets of the input were taken; true if that were any.
-    pub(crate) fn took(&mut self, left: usize) -> bool {
-        let taken = self.input.len() - left;
-        self.input.drain(..taken);
-        taken > 0
+fn timed_out(error: Error) -> Error {
+    if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
+}
+
+impl ErrorType for Pipe {
+    type Error = Error;
+}
+
+impl Read for Pipe {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut self.0, octets).map_err(timed_out)
     }
+}
 
-    pub(crate) fn write(&mut self, octets: &[u8]) -> usize {
-        if octets.is_empty() { 0 } else { self.stream.write(octets).unwrap_or(0) }
+impl Write for Pipe {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        io::Write::write(&mut self.0, octets).map_err(timed_out)
     }
-
-    /// Shuts down writing, and throws away what still comes.
-    pub(crate) fn close(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
-        self.input.clear();
-        self.read();
-        self.input.clear();
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

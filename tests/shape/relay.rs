@@ -1,4 +1,4 @@
-//! Driver 5: a relay with one leg. The server in front has the relay as its handler; the transcript's handler serves the
+//! Driver 7: a relay with one leg. The server in front has the relay as its handler; the transcript's handler serves the
 //! upstream.
 
 use std::time::Duration;

@@ -1,12 +1,13 @@
-//! Driver 5 again, over TCP: a loop that never blocks serves the client and the leg; the upstream is smtpd_std's server.
+//! Driver 7 again, over TCP: smtpd-io's loop serves the client and the leg; the upstream is smtpd_std's server.
 
-use std::net::{TcpListener, TcpStream};
-use std::task::Waker;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use smtpd_core::relay::{Leg, Need, Relay};
-use smtpd_core::server::{Config, Ending, Peer, Progress, Session, step};
+use smtpd_core::relay::Leg;
+use smtpd_core::server::{Config, Peer, Session};
+use smtpd_io::{Connect, Timer, Upstream, serve_relay};
 use smtpd_mock::{Actor, Connection, Driver, Script};
 use tokio::runtime::Handle;
 
@@ -35,52 +36,35 @@ impl Driver for OverTcp {
     }
 }
 
-/// The driver: goes round until both ends are closed.
-fn serve(stream: TcpStream, config: &Config<'_>, mut relay: OneLeg, cut: usize) {
+fn serve(front: TcpStream, config: &Config<'_>, mut relay: OneLeg, cut: usize) -> io::Result<u64> {
     let mut session = Session::new(config, Peer::default());
-    let mut front = Pipe::new(stream, cut);
-    let mut upstream: Option<Pipe> = None;
-    loop {
-        let mut input = &front.input[..];
-        let progress = step(&mut session, &mut input, &mut relay, Waker::noop());
-        let mut moved = front.took(input.len()) || progress == Progress::Moved;
-        let sent = front.write(session.output());
-        session.sent(sent);
-        match progress {
-            Progress::Closed if session.output().is_empty() => front.close(),
-            Progress::Read | Progress::Wait { read: true } => moved |= front.read(),
-            _ => {}
-        }
-        if front.is_lost && progress == Progress::Read && front.input.is_empty() {
-            session.end(Ending::Lost);
-        }
-        let leg = &mut relay.legs()[0];
-        match (leg.need(), &mut upstream) {
-            (Need::Connect(address), _) => {
-                upstream = TcpStream::connect(address).ok().map(|stream| Pipe::new(stream, cut));
-                if upstream.is_some() { leg.connected() } else { leg.lost() }
-            }
-            (Need::Close, _) => {
-                upstream = None;
-                leg.lost();
-            }
-            (Need::Nothing, Some(pipe)) => {
-                let sent = pipe.write(leg.output());
-                leg.sent(sent);
-                moved |= pipe.read() || sent > 0;
-                let mut input = &pipe.input[..];
-                leg.receive(&mut input);
-                moved |= pipe.took(input.len());
-                if pipe.is_lost && pipe.input.is_empty() {
-                    upstream = None;
-                    leg.lost();
-                }
-            }
-            (Need::Nothing, None) if leg.is_idle() && progress == Progress::Closed && front.is_lost => return,
-            (Need::Nothing, None) => {}
-        }
-        if !moved && sent == 0 {
-            thread::sleep(Duration::from_micros(50));
-        }
+    let mut front = Pipe::new(front)?;
+    let (mut buffer, mut upstream) = (vec![0; cut.min(65_536)], vec![0; cut.min(65_536)]);
+    let mut legs = [Upstream::new(&mut upstream)];
+    serve_relay(&mut front, &mut session, &mut relay, &mut legs, &mut Tcp, &Pause, &mut buffer)?;
+    front.close()
+}
+
+/// Connects over TCP.
+struct Tcp;
+
+impl Connect for Tcp {
+    type Io = Pipe;
+    type Error = io::Error;
+
+    fn connect(&mut self, _: usize, address: SocketAddr) -> io::Result<Pipe> {
+        Pipe::new(TcpStream::connect(address)?)
+    }
+}
+
+/// No clock, but a rest where nothing moves.
+struct Pause;
+
+impl Timer for Pause {
+    fn now(&self) -> u32 {
+        0
+    }
+    fn wait(&self) {
+        thread::sleep(Duration::from_micros(50));
     }
 }

@@ -52,8 +52,8 @@ pub(crate) struct Difference {
     pub(crate) at: Option<usize>,
     pub(crate) expected: String,
     pub(crate) got: String,
-    /// Something was not heard, rather than something else: the cause may lie elsewhere.
-    pub(crate) is_missing: bool,
+    /// The end came in another way, or something was not heard: the cause may lie elsewhere.
+    pub(crate) is_late: bool,
 }
 
 impl Calls {
@@ -235,22 +235,22 @@ impl Calls {
     }
 
     fn differ(&mut self, got: &str) {
-        self.differ_by(got, false);
+        self.differ_by(got, got.starts_with("closed"));
     }
 
-    fn differ_by(&mut self, got: &str, is_missing: bool) {
+    fn differ_by(&mut self, got: &str, is_late: bool) {
         // A script that says nothing about calls leaves them alone.
         if self.list.is_empty() {
             return;
         }
         let expected = self.call(self.next).map_or("nothing more".into(), ToString::to_string);
         let at = self.list.get(self.next).copied();
-        self.notes.differ(Difference { at, expected, got: got.into(), is_missing });
+        self.notes.differ(Difference { at, expected, got: got.into(), is_late });
     }
 
     fn mistake(&self, what: &str) {
         let expected = "a transaction that ends once".into();
-        self.notes.differ(Difference { at: None, expected, got: what.into(), is_missing: false });
+        self.notes.differ(Difference { at: None, expected, got: what.into(), is_late: false });
     }
 }
 
@@ -287,7 +287,7 @@ impl Notes {
     /// Keeps the first difference; something missing only until there is another.
     fn differ(&self, difference: Difference) {
         self.0.with(|heard| match &heard.difference {
-            Some(first) if !first.is_missing || difference.is_missing => {}
+            Some(first) if !first.is_late || difference.is_late => {}
             _ => heard.difference = Some(difference),
         });
     }

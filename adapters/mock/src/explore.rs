@@ -91,7 +91,7 @@ pub fn explore(
             Ok(()) => Ok(()),
             Err(failure) => {
                 let mut more = 0;
-                let (script, failure) = shrink(script, failure, |script| {
+                let (script, failure) = shrink(script, side, failure, |script| {
                     more += 1;
                     attempt(script, &mut subject)
                 });

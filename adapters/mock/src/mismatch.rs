@@ -94,7 +94,7 @@ impl Mismatch {
 
     /// Whether another dialogue failed in the same way.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        (&self.expected, &self.got) == (&other.expected, &other.got)
+        (&self.expected, &self.got, &self.waits) == (&other.expected, &other.got, &other.waits)
     }
 }
 
@@ -155,7 +155,7 @@ fn skipped(mark: usize) -> usize {
 }
 
 /// A column's worth of the text, with the mark in it.
-fn cut(text: &str, mark: usize) -> String {
+pub(crate) fn cut(text: &str, mark: usize) -> String {
     let skipped = skipped(mark);
     let mut letters = text.chars().skip(skipped);
     let mut shown: String = letters.by_ref().take(WIDTH).collect();

@@ -1,12 +1,22 @@
 //! Octets as text that a person reads: `\r \n \t \\ \" \xNN`, and `\(1000:a)` for repetition.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// The octets, escaped; on one line.
+/// The octets, escaped; on one line. Many of the same are counted: `\(1000:a)`.
 #[must_use]
 pub fn escape(octets: &[u8]) -> String {
-    octets.escape_ascii().to_string().replace("\\'", "'")
+    let mut text = String::new();
+    for run in octets.chunk_by(|one, other| one == other) {
+        let octet = run[..1].escape_ascii().to_string().replace("\\'", "'");
+        match run.len() {
+            // `)` ends a repetition.
+            20.. if octet != ")" => text += &format!("\\({}:{octet})", run.len()),
+            _ => text += &octet.repeat(run.len()),
+        }
+    }
+    text
 }
 
 /// The octets that escaped text stands for. `\(1000:ab)` is `ab` a thousand times; no `)` inside.
@@ -51,7 +61,11 @@ mod tests {
     #[test]
     fn octets_and_back() {
         let octets: Vec<u8> = (0..=255).collect();
-        assert_eq!(unescape(&escape(&octets)), Ok(octets));
+        assert_eq!(unescape(&escape(&octets)), Ok(octets.clone()));
+        let runs: Vec<u8> = octets.iter().flat_map(|octet| [*octet; 20]).collect();
+        assert_eq!(unescape(&escape(&runs)), Ok(runs));
+        assert_eq!(escape(&[[b'a'; 20], [b'\n'; 20]].concat()), r"\(20:a)\(20:\n)");
+        assert_eq!(escape(&[b'a'; 19]), "a".repeat(19));
         assert_eq!(unescape(r"a\(3:.\r\n)b"), Ok(b"a.\r\n.\r\n.\r\nb".to_vec()));
         for wrong in [r"\", r"\q", r"\x4", r"\xg0", r"\(3)", r"\(a:b)", r"\(3:b"] {
             assert!(unescape(wrong).is_err(), "{wrong}");

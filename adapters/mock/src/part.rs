@@ -30,6 +30,8 @@ pub(crate) struct Part {
     now: Duration,
     sleep: Option<Sleep>,
     result: Option<Result<(), Box<Mismatch>>>,
+    /// The other side is done.
+    is_over: bool,
     /// The other side waits too, and would do so for ever.
     pub(crate) is_stuck: bool,
 }
@@ -49,6 +51,7 @@ impl Part {
             now: began,
             sleep: None,
             result: None,
+            is_over: false,
             is_stuck: false,
         }
     }
@@ -65,7 +68,7 @@ impl Part {
             }
             moved |= listen(wire, &mut self.player);
             if let Some(until) = self.passes {
-                if self.now < until {
+                if self.now < until && !self.is_over {
                     return self.turned(moved, Some(until));
                 }
                 self.passes = None;
@@ -142,20 +145,22 @@ impl Part {
 
     /// The other side is done; what came of it all.
     pub(crate) fn end(&mut self, notes: Option<&Notes>) -> Result<Played, Box<Mismatch>> {
-        // It may have said something last.
+        // It may have said something last; nobody waits any more.
+        self.is_over = true;
         while self.turn() == Turn::Moved {}
         let script = self.player.script();
         let heard = notes.map(Notes::calls).unwrap_or_default();
         let took = self.now - self.began;
         let (difference, missing) = match notes.and_then(Notes::difference) {
-            Some(difference) if difference.is_missing => (None, Some(difference)),
+            Some(difference) if difference.is_late => (None, Some(difference)),
             difference => (difference, None),
         };
         let of_calls = |difference| Mismatch::of_calls(script, &difference);
         let on_the_wire = match self.result.clone() {
             Some(result) => result.err(),
-            None => Some(self.player.nothing().waits(self.waits())),
+            None => Some(self.player.nothing()),
         };
+        let on_the_wire = on_the_wire.map(|mismatch| mismatch.waits(self.waits()));
         match difference.map(of_calls).or(on_the_wire).or_else(|| missing.map(of_calls)) {
             Some(mismatch) => Err(mismatch.how(how(script, "")).heard(heard)),
             None => Ok(Played { said: self.player.all().to_vec(), heard, took, is_stuck: self.is_stuck }),

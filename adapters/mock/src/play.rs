@@ -150,7 +150,7 @@ fn perform(
     // A difference in what the handler hears comes first: replies differ because of it. What it did not hear comes last:
     // a session that differs on the wire is not played to its end.
     let (heard, missing) = match notes.difference() {
-        Some(difference) if difference.is_missing => (None, Some(difference)),
+        Some(difference) if difference.is_late => (None, Some(difference)),
         difference => (difference, None),
     };
     let of_calls = |difference| Mismatch::of_calls(script, &difference);

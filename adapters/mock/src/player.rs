@@ -2,11 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::mismatch::{Mismatch, Row};
+use crate::mismatch::{Mismatch, Row, cut};
 use crate::pattern::{Match, Names, line_end};
 use crate::{Act, Mode, Said, Script, Side, What, escape};
 
@@ -152,7 +152,7 @@ impl Player {
     /// What the player waits for, as an entry of the script.
     pub(crate) fn waits_for(&self) -> String {
         match self.script.entries[self.next.min(self.script.entries.len())..].first() {
-            Some(entry) => format!("`{entry}` (line {})", entry.line),
+            Some(entry) => format!("`{}` (line {})", cut(&entry.to_string(), 0), entry.line),
             None => "the end of the connection".into(),
         }
     }

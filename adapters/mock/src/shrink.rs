@@ -1,4 +1,8 @@
 //! A script that fails, made smaller as long as it fails in the same way.
+//!
+//! Nobody here knows what would be right, so what is left out must leave the script as true as it was: whole exchanges (what
+//! one side says, and all that comes of it) in which no time passes, and calls that are only compared. Settings, single lines
+//! and octets are left out only where something fails that must be true of any dialogue.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,6 +15,8 @@ const MOST: u32 = 20_000;
 /// A script that is being made smaller.
 struct Shrinking<R> {
     best: Script,
+    /// The side that the script plays.
+    side: Side,
     failure: Failure,
     run: R,
     left: u32,
@@ -19,24 +25,38 @@ struct Shrinking<R> {
 /// The smallest script that was found to fail as this one does, and how.
 pub(crate) fn shrink(
     script: &Script,
+    side: Side,
     failure: Failure,
     run: impl FnMut(&Script) -> Result<(), Failure>,
 ) -> (Script, Failure) {
-    let mut shrinking = Shrinking { best: script.clone(), failure, run, left: MOST };
+    let mut best = script.clone();
+    // Of no use where it fails.
+    best.not.clear();
+    best.settings.retain(|setting| !setting.starts_with("not "));
+    let mut shrinking = Shrinking { best, side, failure, run, left: MOST };
     let mut before = usize::MAX;
     while shrinking.size() < before && shrinking.left > 0 {
         before = shrinking.size();
         shrinking.read_plainly();
         shrinking.forget_calls();
-        shrinking.leave_out_entries();
-        shrinking.skip_replies();
-        shrinking.leave_out_settings();
-        shrinking.leave_out_octets();
+        shrinking.leave_out_exchanges();
+        if shrinking.is_any_script_true() {
+            shrinking.leave_out_settings();
+            shrinking.leave_out_entries();
+            shrinking.leave_out_octets();
+        }
     }
+    // Last, for behind it a script no longer says what each exchange leads to.
+    shrinking.skip_replies();
     shrinking.numbered()
 }
 
 impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
+    /// What fails must be true of any dialogue.
+    fn is_any_script_true(&self) -> bool {
+        matches!(self.failure, Failure::Broken(_))
+    }
+
     /// Octets of the text form, which is what a person reads.
     fn size(&self) -> usize {
         self.best.to_string().len()
@@ -46,8 +66,7 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
     fn keeps(&mut self, candidate: &Script) -> bool {
         let mut ways = Vec::from([candidate.reads]);
         if let Reads::Cut(at) = candidate.reads {
-            let says = |script: &Script| script.octets_of(Side::Client) + script.octets_of(Side::Server);
-            let fewer = says(&self.best).saturating_sub(says(candidate));
+            let fewer = self.best.octets_of(self.side).saturating_sub(candidate.octets_of(self.side));
             ways.extend([Reads::Cut(at.saturating_sub(fewer)), Reads::Of(1)]);
         }
         for reads in ways {
@@ -82,23 +101,36 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
         }
     }
 
-    /// No calls at all, or any calls up to one of them.
+    /// No calls but those that the handler answers in a way of its own, and perhaps one that is compared.
     fn forget_calls(&mut self) {
-        let is_call = |entry: &Entry| matches!(entry.what, What::Hears(_));
-        let without: Vec<Entry> = self.best.entries.iter().filter(|entry| !is_call(entry)).cloned().collect();
-        if without.len() == self.best.entries.len() || self.keeps_entries(without) {
+        let compared = |entry: &Entry| match &entry.what {
+            What::Hears(call) => !call.is_any() && call.later == 0 && call.response.is_none(),
+            _ => false,
+        };
+        let places: Vec<usize> = (0..self.best.entries.len()).filter(|at| compared(&self.best.entries[*at])).collect();
+        if places.is_empty() {
             return;
         }
-        let calls: Vec<usize> = (0..self.best.entries.len()).filter(|at| is_call(&self.best.entries[*at])).collect();
-        for kept in calls {
+        for kept in core::iter::once(None).chain(places.into_iter().map(Some)) {
             let mut entries: Vec<Entry> = Vec::new();
+            let any = |line| Entry { line, what: What::Hears(Call::any()) };
+            let mut has_calls = false;
             for (at, entry) in self.best.entries.iter().enumerate() {
-                if !is_call(entry) {
-                    entries.push(entry.clone());
-                } else if at == kept {
-                    entries.push(Entry { line: entry.line, what: What::Hears(Call::any()) });
-                    entries.push(entry.clone());
+                let is_call = matches!(&entry.what, What::Hears(_));
+                if is_call && compared(entry) && Some(at) != kept {
+                    continue;
                 }
+                if matches!(&entry.what, What::Hears(call) if call.is_any()) {
+                    continue;
+                }
+                if is_call {
+                    entries.push(any(entry.line));
+                    has_calls = true;
+                }
+                entries.push(entry.clone());
+            }
+            if has_calls && kept.is_none() {
+                entries.push(any(entries.last().map_or(0, |entry| entry.line)));
             }
             if entries.len() < self.best.entries.len() && self.keeps_entries(entries) {
                 return;
@@ -106,7 +138,43 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
         }
     }
 
-    /// Long runs of entries first, from the end, where what came after the failure is.
+    /// Where exchanges begin: with what this side says, if something else came before it.
+    fn exchanges(&self) -> Vec<usize> {
+        let says = |at: usize| matches!(&self.best.entries[at].what, What::Says(side, _) if *side == self.side);
+        (0..self.best.entries.len()).filter(|at| *at == 0 || says(*at) && !says(*at - 1)).collect()
+    }
+
+    /// Many exchanges at once first, from the end, where what came after the failure is.
+    fn leave_out_exchanges(&mut self) {
+        let mut count = self.exchanges().len();
+        while count > 0 {
+            let mut begin = self.exchanges().len().saturating_sub(count);
+            loop {
+                let starts = self.exchanges();
+                let from = starts.get(begin).copied().unwrap_or(0);
+                let to = starts.get(begin + count).copied().unwrap_or(self.best.entries.len());
+                let mut entries = self.best.entries.to_vec();
+                let has_time = entries.drain(from..to).any(|entry| matches!(entry.what, What::Pass(_)));
+                if !has_time || self.is_any_script_true() {
+                    self.keeps_entries(entries);
+                }
+                if begin == 0 {
+                    break;
+                }
+                begin = begin.saturating_sub(count);
+            }
+            count /= 2;
+        }
+        // What comes behind the failure within its exchange, from the end.
+        for at in (0..self.best.entries.len()).rev() {
+            let entries = self.best.entries[..at].to_vec();
+            if !self.keeps_entries(entries) {
+                break;
+            }
+        }
+    }
+
+    /// Long runs of entries first.
     fn leave_out_entries(&mut self) {
         let mut count = self.best.entries.len();
         while count > 0 {
@@ -126,25 +194,26 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
         }
     }
 
-    /// Any replies in place of those up to one of the lines that are said.
+    /// Any replies in place of those up to one of the lines that this side says, as late as it goes.
     fn skip_replies(&mut self) {
-        for side in [Side::Client, Side::Server] {
-            let says = |entry: &Entry, who: Side| matches!(&entry.what, What::Says(side, _) if *side == who);
-            let other = if side == Side::Client { Side::Server } else { Side::Client };
-            for end in (1..self.best.entries.len()).rev() {
-                let entries = &self.best.entries;
-                let heard = entries[..end].iter().filter(|entry| says(entry, other)).count();
-                if heard < 2 || !says(&entries[end], side) {
-                    continue;
-                }
-                let mut shorter: Vec<Entry> =
-                    entries[..end].iter().filter(|entry| !says(entry, other)).cloned().collect();
-                let line = entries[end].line;
-                shorter.push(Entry { line, what: What::Says(other, Said::Lines) });
-                shorter.extend_from_slice(&entries[end..]);
-                if self.keeps_entries(shorter) {
-                    break;
-                }
+        let (side, other) = match self.side {
+            Side::Client => (Side::Client, Side::Server),
+            Side::Server => (Side::Server, Side::Client),
+        };
+        let says = |entry: &Entry, who: Side| matches!(&entry.what, What::Says(side, _) if *side == who);
+        for end in (1..self.best.entries.len()).rev() {
+            let entries = &self.best.entries;
+            let heard = entries[..end].iter().filter(|entry| says(entry, other)).count();
+            let passes = entries[..end].iter().any(|entry| matches!(entry.what, What::Pass(_) | What::Act(_)));
+            if heard < 2 || passes || !says(&entries[end], side) {
+                continue;
+            }
+            let mut shorter: Vec<Entry> = entries[..end].iter().filter(|entry| !says(entry, other)).cloned().collect();
+            let line = entries[end].line;
+            shorter.push(Entry { line, what: What::Says(other, Said::Lines) });
+            shorter.extend_from_slice(&entries[end..]);
+            if self.keeps_entries(shorter) {
+                break;
             }
         }
     }

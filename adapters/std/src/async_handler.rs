@@ -7,6 +7,9 @@ use smtpd_core::wire::Reply;
 
 /// As [`Handler`](smtpd_core::server::Handler), with methods that may await; write them as `async fn`.
 ///
+/// Its futures are `Send`, for the server runs on several threads; [`smtpd_core::server::AsyncHandler`] is the same trait
+/// without, for devices.
+///
 /// While one awaits, the client's next octets wait in its TCP window, and replies that are ready are sent. A method that
 /// takes too long for a client ([`Timers`](crate::Timers)) is dropped at its await, and its session ends with 421.
 ///

@@ -2,6 +2,7 @@
 //! handler that it asks.
 
 mod ask;
+mod async_handler;
 mod config;
 mod due;
 mod event;
@@ -19,6 +20,7 @@ mod text;
 mod texts;
 mod watch;
 
+pub use async_handler::AsyncHandler;
 pub use config::{Commands, Config, Limits, Timers};
 pub use event::{Answer, Body, Ending, Event, Flow, Hello, Mail, Patience, Peer, Rcpt, Tls, Verify};
 pub use extensions::Extensions;

@@ -114,7 +114,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             return Event::Idle;
         }
         if let State::Closing(why) = self.order.state {
-            self.order.state = State::Closed;
+            self.order.state = State::Closed(why);
             return Event::Closed(why);
         }
         if !self.output.has_room() || self.is_faulty() {
@@ -130,7 +130,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 Event::Reset
             }
             (State::Complete(asked), Question::None) => self.next_message(asked),
-            (State::New | State::Complete(_) | State::Closed, _) => Event::Idle,
+            (State::New | State::Complete(_) | State::Closed(_), _) => Event::Idle,
             #[cfg(feature = "starttls")]
             (State::Tls, _) => Event::Idle,
             _ => self.command(input),
@@ -282,7 +282,18 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         self.epoch = self.epoch.wrapping_add(1);
     }
 
-    pub(crate) const fn timers(&self) -> &Timers {
+    /// How it ended, once it is over: after [`Event::Closed`].
+    #[must_use]
+    pub const fn ending(&self) -> Option<Ending> {
+        match self.order.state {
+            State::Closed(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// The timers of its settings: for who asks its handler while an [`Event`] lends the session.
+    #[must_use]
+    pub const fn timers(&self) -> &'c Timers {
         &self.config.timers
     }
 
@@ -349,7 +360,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         let is_heard = match self.order.state {
             #[cfg(feature = "starttls")]
             State::Tls => false,
-            state => !matches!(state, State::Closing(_) | State::Closed),
+            state => !matches!(state, State::Closing(_) | State::Closed(_)),
         };
         if let (true, Some(reply)) = (is_heard && self.can_answer(), reply) {
             self.output.reply(reply, self.config);

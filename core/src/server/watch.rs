@@ -1,6 +1,6 @@
 //! A session's time, on the caller's clock.
 
-use super::Session;
+use super::{Session, Timers};
 use crate::store::Store;
 
 /// Says when a session's time is up, for adapters without timers of their own.
@@ -38,8 +38,19 @@ impl Watch {
         if patience.epoch != self.epoch {
             (self.epoch, self.since) = (patience.epoch, now);
         }
-        let step = left(patience.secs, self.since, now);
-        let whole = left(session.timers().session, self.began, now);
+        self.sooner(left(patience.secs, self.since, now), session.timers(), now)
+    }
+
+    /// Milliseconds that a question which is asked `now` may wait for its answer, if `secs` is what
+    /// [`Timers`] gives it: for who awaits a handler while an event lends the session.
+    #[must_use]
+    pub fn left_for(&self, secs: u32, timers: &Timers, now: u32) -> Option<u32> {
+        self.sooner(left(secs, now, now), timers, now)
+    }
+
+    /// That time, or what is left of the whole session's.
+    fn sooner(&self, step: Option<u32>, timers: &Timers, now: u32) -> Option<u32> {
+        let whole = left(timers.session, self.began, now);
         match (step, whole) {
             (Some(step), Some(whole)) => Some(step.min(whole)),
             (step, whole) => step.or(whole),

@@ -112,7 +112,7 @@ fn drive<L: Store, O: Store>(
             Progress::StartTls => unreachable!("not switched on"),
         }
     }
-    let is_closed = session.state() == State::Closed;
+    let is_closed = session.ending().is_some();
     if !is_closed && input.ends_with(b"\r\n") && session.state() == State::Ready {
         assert_eq!(held(), (0, 0), "an idle session holds something");
     }

@@ -1,4 +1,4 @@
-//! Links smtpd-core, so that it can be measured and that panics can be looked for. Never run.
+//! Links smtpd-core and the adapters of devices, so that they can be measured and that panics can be looked for. Never run.
 //!
 //! What the server costs is measured by [`calls`]: firmware that calls every public entry. That nothing can panic is
 //! proved by tables instead: no function is called, each is given away by [`entries`] to callers of whom the compiler
@@ -15,6 +15,8 @@ mod entries;
 mod calls;
 #[cfg(feature = "everything")]
 mod clients;
+#[cfg(feature = "drivers")]
+mod drivers;
 #[cfg(feature = "everything")]
 mod handlers;
 #[cfg(feature = "tables")]
@@ -32,6 +34,12 @@ use core::panic::PanicInfo;
 extern "C" fn _start() -> ! {
     #[cfg(all(feature = "minimal", not(feature = "tables")))]
     calls::all();
+    #[cfg(feature = "least")]
+    drivers::least::all();
+    #[cfg(all(feature = "io", any(not(feature = "io-async"), feature = "tables")))]
+    drivers::io::all();
+    #[cfg(feature = "io-async")]
+    drivers::io_async::all();
     #[cfg(feature = "tables")]
     {
         wire::all();

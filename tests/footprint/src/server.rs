@@ -23,8 +23,11 @@ pub fn all() {
         Session::sent as (_, _),
         Session::patience as (_),
         Session::end as (_, _),
+        Session::ending as (_),
+        Session::timers as (_),
         Watch::new as (_),
         Watch::left as (_, &'static Session, _),
+        Watch::left_for as (_, _, _, _),
         step as (&'static mut Session, _, &'static mut dyn Handler, _),
     ];
     #[cfg(feature = "everything")]
