@@ -243,8 +243,11 @@ impl Calls {
         if self.list.is_empty() {
             return;
         }
-        let expected = self.call(self.next).map_or("nothing more".into(), ToString::to_string);
-        let at = self.list.get(self.next).copied();
+        // Not any calls, but the one up to which they come.
+        let is_any = self.call(self.next).is_some_and(Call::is_any) && self.call(self.next + 1).is_some();
+        let next = self.next + usize::from(is_any);
+        let expected = self.call(next).map_or("nothing more".into(), ToString::to_string);
+        let at = self.list.get(next).copied();
         self.notes.differ(Difference { at, expected, got: got.into(), is_late });
     }
 

@@ -7,7 +7,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::{Call, Entry, Failure, Mode, Piece, Reads, Said, Script, Side, What};
+use crate::{Act, Call, Entry, Failure, Mode, Piece, Reads, Said, Script, Side, What};
 
 /// Runs that are spent on it at most.
 const MOST: u32 = 20_000;
@@ -48,6 +48,9 @@ pub(crate) fn shrink(
     }
     // Last, for behind it a script no longer says what each exchange leads to.
     shrinking.skip_replies();
+    if shrinking.best.entries.last() != script.entries.last() {
+        shrinking.end();
+    }
     shrinking.numbered()
 }
 
@@ -155,6 +158,7 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
                 let to = starts.get(begin + count).copied().unwrap_or(self.best.entries.len());
                 let mut entries = self.best.entries.to_vec();
                 let has_time = entries.drain(from..to).any(|entry| matches!(entry.what, What::Pass(_)));
+                self.stay_open(&mut entries);
                 if !has_time || self.is_any_script_true() {
                     self.keeps_entries(entries);
                 }
@@ -167,10 +171,20 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
         }
         // What comes behind the failure within its exchange, from the end.
         for at in (0..self.best.entries.len()).rev() {
-            let entries = self.best.entries[..at].to_vec();
-            if !self.keeps_entries(entries) {
+            let mut entries = self.best.entries[..at].to_vec();
+            self.stay_open(&mut entries);
+            if entries.len() < self.best.entries.len() && !self.keeps_entries(entries) {
                 break;
             }
+        }
+    }
+
+    /// Any calls at the end stay there, whatever was left out before.
+    fn stay_open(&self, entries: &mut Vec<Entry>) {
+        let is_any =
+            |entry: Option<&Entry>| matches!(entry, Some(Entry { what: What::Hears(call), .. }) if call.is_any());
+        if is_any(self.best.entries.last()) && !is_any(entries.last()) {
+            entries.extend(self.best.entries.last().cloned());
         }
     }
 
@@ -251,6 +265,18 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
                 len /= 2;
             }
         }
+    }
+
+    /// What comes behind the failure was left out: the connection ends there, for whoever has mended it.
+    fn end(&mut self) {
+        let mut entries = self.best.entries.to_vec();
+        let line = entries.last().map_or(0, |entry| entry.line);
+        let last = entries.iter().rev().find(|entry| matches!(entry.what, What::Hears(_)));
+        if last.is_some_and(|entry| !matches!(&entry.what, What::Hears(call) if call.is_any())) {
+            entries.push(Entry { line, what: What::Hears(Call::any()) });
+        }
+        entries.push(Entry { line, what: What::Act(Act::Drop) });
+        self.keeps_entries(entries);
     }
 
     /// The best, its lines numbered as its text form has them.

@@ -53,10 +53,10 @@ a.txt:7 (whole reads)
 
 #[test]
 fn a_long_line_is_shown_where_it_differs() {
-    let noop = format!("S: 220 {{*}}\nC: VRFY {0}a\nS: 252 2.1.5 {0}b\n", "x".repeat(100));
+    let noop = format!("S: 220 {{*}}\nC: VRFY {0}a\nS: 252 2.1.5 {0}b\n", "xy".repeat(50));
     let mismatch = mismatch(&noop);
     assert!(mismatch.to_string().contains("\n  > 252 2.1.5 xxx"), "{mismatch}");
-    let long = format!("S: 220 {{*}}\nC: {0}\nS: 500 5.5.1 {0}b\n", "x".repeat(300));
+    let long = format!("S: 220 {{*}}\nC: {0}\nS: 500 5.5.1 {0}b\n", "xy".repeat(150));
     let shown = script(&long).play(&mut Sink).unwrap_err().to_string();
     assert!(shown.lines().all(|line| line.chars().count() < 160), "{shown}");
 }
