@@ -53,9 +53,13 @@ a.txt:7 (whole reads)
 
 #[test]
 fn a_long_line_is_shown_where_it_differs() {
-    let noop = format!("S: 220 {{*}}\nC: VRFY {0}a\nS: 252 2.1.5 {0}b\n", "xy".repeat(50));
-    let mismatch = mismatch(&noop);
-    assert!(mismatch.to_string().contains("\n  > 252 2.1.5 xxx"), "{mismatch}");
+    let greeting = "xy".repeat(60);
+    let text = format!("@ greeting {greeting}\nS: 220 mx.example.org {greeting}z\n");
+    let shown = mismatch(&text).to_string();
+    let marks: Vec<usize> =
+        shown.lines().find(|line| line.contains('^')).unwrap().match_indices('^').map(|(at, _)| at).collect();
+    let line = shown.lines().find(|line| line.starts_with("  > ")).unwrap();
+    assert_eq!([line.chars().nth(marks[0]), line.chars().nth(marks[1])], [Some('z'), Some('\\')], "{shown}");
     let long = format!("S: 220 {{*}}\nC: {0}\nS: 500 5.5.1 {0}b\n", "xy".repeat(150));
     let shown = script(&long).play(&mut Sink).unwrap_err().to_string();
     assert!(shown.lines().all(|line| line.chars().count() < 160), "{shown}");

@@ -36,7 +36,9 @@ fn a_good_server() {
 
 #[test]
 fn a_refusal_in_each_place() {
-    for (from, to) in [("220 server.example", "554 No"), ("250 OK\nC: RCPT", "451 Later\nC: RCPT"), ("250 Accepted", "552 Full")] {
+    for (from, to) in
+        [("220 server.example", "554 No"), ("250 OK\nC: RCPT", "451 Later\nC: RCPT"), ("250 Accepted", "552 Full")]
+    {
         let text = GOOD.replace(from, to);
         let until = text.find(to.split('\n').next().unwrap()).unwrap() + to.split('\n').next().unwrap().len();
         let (sent, _) = script(&text[..until]).serve(send).unwrap();
@@ -74,7 +76,7 @@ async fn a_server_that_hangs() {
     let far = Links { server: Link::new().latency(Duration::from_secs(2)), ..links() };
     let (sent, played) = script(GOOD).serve_async(far, send_async).await.unwrap();
     assert_eq!((sent.unwrap(), played.took.as_secs()), (Sent::Accepted, 12));
-    let endless = script(&format!("S: 220 server.example\nC: EHLO {{*}}\nSB*2000: 250-more\\r\\n\nC: {{...}}\n"));
+    let endless = script("S: 220 server.example\nC: EHLO {*}\nSB*2000: 250-more\\r\\n\nC: {...}\n");
     let (sent, _) = endless.serve_async(links(), send_async).await.unwrap();
     assert!(sent.is_err());
 }
