@@ -132,7 +132,9 @@ impl State {
     }
 
     fn write(&mut self, at: usize, octets: &[u8], now: Duration) -> Result<usize, Blocked> {
-        self.room(at, now)?;
+        if self.pipes[at].is_reset(now) {
+            return Err(Blocked::Error(WireError::Reset));
+        }
         let written = self.pipes[1 - at].write(octets, now);
         if let Some(reset) = self.pipes[1 - at].fails() {
             self.pipes[at].fail(reset);

@@ -251,7 +251,7 @@ impl Pipe {
 
     /// The writer does, and the reader hears of it later.
     pub(super) fn reset_by_writer(&mut self, now: Duration) {
-        if !self.is_reset(now) {
+        if !matches!(self.end, End::Failed(_) | End::Reset(_)) {
             self.end = End::Reset(now.saturating_add(self.link.latency));
             self.wake();
         }
