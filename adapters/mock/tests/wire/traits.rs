@@ -1,14 +1,11 @@
 //! Each trait.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
 
 use embedded_io::{Error, ErrorKind, ReadReady, WriteReady};
 use smtpd_mock::{Clock, Link, Pieces, Wire, WireError};
 
-use crate::{Woken, join, millis, pair, plain, poll, read_async};
+use crate::{join, millis, pair, plain, read_async};
 
 #[test]
 fn as_std_sees_it() {
@@ -89,21 +86,6 @@ fn it_can_be_moved_and_shared() {
     fn goes_anywhere<T: Send + Sync + Unpin + 'static>() {}
     goes_anywhere::<Wire>();
     goes_anywhere::<Clock>();
-    let (mut client, server) = plain();
+    let (client, server) = plain();
     assert!(format!("{client:?} {server:?}").starts_with("Wire { end: 0, .. } Wire"));
-    let begun = Arc::new(Woken::default());
-    let thread = std::thread::spawn({
-        let (begun, mut server) = (begun.clone(), server);
-        move || {
-            let mut reading = pin!(read_async(&mut server, 9));
-            while begun.times() < 5 {
-                if let Poll::Ready(octets) = poll(reading.as_mut(), &begun) {
-                    return octets;
-                }
-            }
-            Ok(vec![])
-        }
-    });
-    client.write_all(b"abc").unwrap();
-    assert_eq!(thread.join().unwrap(), Ok(b"abc".to_vec()));
 }

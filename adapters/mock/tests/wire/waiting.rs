@@ -1,12 +1,14 @@
 //! Who is woken.
 
+use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
-use smtpd_mock::{Link, Wire, WireError};
+use smtpd_mock::{Link, Pieces, Wire, WireError};
 
-use crate::{Woken, millis, pair, plain, poll, read, read_async, write};
+use crate::{Woken, millis, pair, plain, poll, read, read_async, write, write_async};
 
 #[test]
 fn clones_that_wait_are_all_woken() {
@@ -56,4 +58,56 @@ fn a_read_that_was_dropped() {
     assert_eq!(clock.run(read_async(&mut server, 2)), Some(Ok(b"ab".to_vec())));
     assert_eq!(clock.run(read_async(&mut server, 2)), Some(Ok(b"c".to_vec())));
     assert_eq!((clock.now(), clock.next()), (millis(300), None));
+
+    // Nor does one that ends before anything arrives.
+    write(&mut client, b"abc").unwrap();
+    assert!(poll(pin!(read_async(&mut server, 9)), &woken).is_pending());
+    assert_eq!(clock.next(), Some(millis(600)));
+    server.reset();
+    assert_eq!(poll(pin!(read_async(&mut server, 9)), &woken), Poll::Ready(Err(WireError::Reset)));
+    assert_eq!(clock.next(), None);
+}
+
+/// Polls whenever it is woken, and gives up only long after.
+fn spin<F: Future>(future: F) -> Option<F::Output> {
+    let (mut future, woken) = (pin!(future), Arc::new(Woken::default()));
+    let mut seen = 0;
+    loop {
+        if let Poll::Ready(result) = poll(future.as_mut(), &woken) {
+            return Some(result);
+        }
+        let began = Instant::now();
+        while woken.times() == seen {
+            if began.elapsed() > Duration::from_secs(10) {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+        seen = woken.times();
+    }
+}
+
+/// Between looking and waiting there is no moment to miss.
+#[test]
+fn no_wakeup_is_lost_between_threads() {
+    const OCTETS: usize = 20_000;
+    let (mut client, mut server) = pair(Link::new().window(2).pieces(Pieces::Octets(1)), Link::new());
+    let writing = std::thread::spawn(move || spin(send(&mut client, OCTETS)));
+    let mut all = 0;
+    let read = spin(async {
+        while let Ok(octets) = read_async(&mut server, 9).await
+            && !octets.is_empty()
+        {
+            all += octets.len();
+        }
+    });
+    assert_eq!((read, all), (Some(()), OCTETS));
+    assert_eq!(writing.join().unwrap(), Some(()));
+}
+
+async fn send(wire: &mut Wire, octets: usize) {
+    for _ in 0..octets {
+        write_async(wire, b"a").await.unwrap();
+    }
+    wire.close();
 }
