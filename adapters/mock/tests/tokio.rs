@@ -4,7 +4,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use smtpd_mock::{Clock, Damage, Link, Pieces, Wire};
+use smtpd_mock::{Clock, Damage, Link, Links, Pieces, Script, Wire};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy, split};
 use tokio::time::timeout;
 
@@ -149,6 +149,26 @@ async fn a_read_that_blocks_does_not_hang() {
     assert_eq!(Read::read(&mut blocking, &mut [0; 9]).unwrap_err().to_string(), "it would wait for ever");
     tokio::time::advance(secs(1)).await;
     assert_eq!(Read::read(&mut blocking, &mut [0; 9]).unwrap(), 3);
+}
+
+/// The script is in another task than its client, so it must be woken by what happens on the wire.
+#[tokio::test(start_paused = true)]
+async fn a_client_in_a_task_of_its_own() {
+    let script = Script::parse("task.txt", "S: 220 a\nC: QUIT\nS: 221 bye\n!drop\n").unwrap();
+    let links = Links { clock: Clock::of_tokio(), client: Link::new(), server: Link::new().window(2) };
+    let client = |mut wire: Wire| async {
+        let task = tokio::spawn(async move {
+            let mut greeting = [0; 7];
+            wire.read_exact(&mut greeting).await?;
+            wire.write_all(b"QUIT\r\n").await?;
+            let mut said = String::new();
+            wire.read_to_string(&mut said).await.map(|_| said)
+        });
+        task.await.unwrap()
+    };
+    let (said, played) = script.serve_async(links, client).await.unwrap();
+    assert_eq!(said.unwrap(), "221 bye\r\n");
+    assert_eq!((played.is_stuck, played.took), (false, Duration::ZERO));
 }
 
 /// Octets cross threads, and no wakeup is lost between looking and waiting.

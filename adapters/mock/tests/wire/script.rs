@@ -60,3 +60,12 @@ fn a_script_waits_for_what_is_on_the_way() {
     assert_eq!(String::from_utf8(said.unwrap()).unwrap(), "220 a\r\n 250 a\r\n 221 bye\r\n");
     assert!(!played.is_stuck && played.took >= millis(1_800), "{:?}", played.took);
 }
+
+#[test]
+fn a_client_that_waits_for_ever_is_noticed() {
+    for (text, is_stuck) in [("S: 220 a\n", false), ("S: 220 a\n!stall\n", true)] {
+        let script = Script::parse("stuck.txt", text).unwrap();
+        let client = |mut wire: Wire| while wire.read(&mut [0; 9]).is_ok_and(|read| read > 0) {};
+        assert_eq!(script.serve(client).unwrap().1.is_stuck, is_stuck, "{text}");
+    }
+}
