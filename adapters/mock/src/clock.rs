@@ -43,6 +43,12 @@ struct Time {
     count: u64,
 }
 
+impl Time {
+    fn next(&self) -> Option<Duration> {
+        self.sleepers.first_key_value().map(|((at, _), _)| *at)
+    }
+}
+
 impl Default for Clock {
     fn default() -> Self {
         Self::new()
@@ -79,13 +85,11 @@ impl Clock {
         self.now().as_millis() as u32
     }
 
-    /// Lets time pass, and wakes whoever slept until then, each at its own moment. tokio's time passes by itself when all
-    /// tasks wait, or by `tokio::time::advance`: this does nothing to it.
+    /// Lets time pass, and wakes whoever slept until then, each at its own moment; a task that only runs later sees a later
+    /// one. tokio's time passes by itself when all tasks wait, or by `tokio::time::advance`: this does nothing to it.
     pub fn advance(&self, time: Duration) {
-        let end = self.now() + time;
-        while self.next().is_some_and(|next| next <= end) {
-            self.go_on();
-        }
+        let end = self.now().saturating_add(time);
+        while self.go_on(end) {}
         match &self.0 {
             Source::Own(time) => time.with(|time| time.now = time.now.max(end)),
             #[cfg(feature = "tokio")]
@@ -97,17 +101,17 @@ impl Clock {
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         match &self.0 {
-            Source::Own(time) => time.with(|time| time.sleepers.first_key_value().map(|((at, _), _)| *at)),
+            Source::Own(time) => time.with(|time| time.next()),
             #[cfg(feature = "tokio")]
             Source::Tokio(_) => None,
         }
     }
 
-    /// Lets time pass until the next sleeper is woken; false: nobody sleeps.
-    fn go_on(&self) -> bool {
-        let Some(next) = self.next() else { return false };
+    /// Lets time pass until the next sleeper is woken; false: nobody sleeps until a moment before the end, or at it.
+    fn go_on(&self, end: Duration) -> bool {
         let woken: Vec<Waker> = match &self.0 {
             Source::Own(time) => time.with(|time| {
+                let Some(next) = time.next().filter(|next| *next <= end) else { return Vec::new() };
                 time.now = time.now.max(next);
                 let later = time.sleepers.split_off(&(next, u64::MAX));
                 core::mem::replace(&mut time.sleepers, later).into_values().collect()
@@ -115,13 +119,14 @@ impl Clock {
             #[cfg(feature = "tokio")]
             Source::Tokio(_) => Vec::new(),
         };
+        let is_woken = !woken.is_empty();
         woken.into_iter().for_each(Waker::wake);
-        true
+        is_woken
     }
 
     /// Ready when so much time has passed.
     pub fn sleep(&self, time: Duration) -> Sleep {
-        self.until(self.now() + time)
+        self.until(self.now().saturating_add(time))
     }
 
     /// Ready at this moment, or at once if it has passed.
@@ -129,7 +134,10 @@ impl Clock {
         match &self.0 {
             Source::Own(time) => Sleep(Kind::Own { time: time.clone(), at, number: None }),
             #[cfg(feature = "tokio")]
-            Source::Tokio(start) => Sleep(Kind::Tokio(alloc::boxed::Box::pin(tokio::time::sleep_until(*start + at)))),
+            Source::Tokio(start) => {
+                let left = at.saturating_sub(start.elapsed());
+                Sleep(Kind::Tokio(alloc::boxed::Box::pin(tokio::time::sleep(left))))
+            }
         }
     }
 
@@ -147,7 +155,7 @@ impl Clock {
                 return Some(result);
             }
             while !woken.0.swap(false, core::sync::atomic::Ordering::AcqRel) {
-                if !self.go_on() {
+                if !self.go_on(Duration::MAX) {
                     return None;
                 }
             }
@@ -188,17 +196,17 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
-            Kind::Own { time, at, number } => time.with(|time| {
-                if time.now >= *at {
-                    return Poll::Ready(());
-                }
-                let number = number.get_or_insert_with(|| {
-                    time.count += 1;
-                    time.count
+            Kind::Own { time, at, number } => {
+                let sleeps = time.with(|time| {
+                    let number = *number.get_or_insert_with(|| {
+                        time.count += 1;
+                        time.count
+                    });
+                    // The old waker is dropped later: with it may go what sleeps.
+                    (time.now < *at).then(|| time.sleepers.insert((*at, number), cx.waker().clone()))
                 });
-                time.sleepers.insert((*at, *number), cx.waker().clone());
-                Poll::Pending
-            }),
+                if sleeps.is_some() { Poll::Pending } else { Poll::Ready(()) }
+            }
             #[cfg(feature = "tokio")]
             Kind::Tokio(sleep) => sleep.as_mut().poll(cx),
         }

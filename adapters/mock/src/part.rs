@@ -39,6 +39,7 @@ pub(crate) struct Part {
 impl Part {
     pub(crate) fn new(script: &Script, side: Side, wire: Wire) -> Self {
         wire.set_nonblocking(true);
+        wire.never_would_block();
         let clock = wire.clock().clone();
         let began = clock.now();
         Self {
@@ -111,7 +112,8 @@ impl Part {
     }
 
     fn turned(&self, moved: bool, until: Option<Duration>) -> Turn {
-        if moved { Turn::Moved } else { Turn::Waits(until) }
+        let arrival = self.wire.as_ref().and_then(Wire::arrival);
+        if moved { Turn::Moved } else { Turn::Waits(until.into_iter().chain(arrival).min()) }
     }
 
     /// The end is closed with what is known then.

@@ -1,21 +1,9 @@
 //! A wire as std::io sees it.
 #![cfg(feature = "std")]
 
-use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::io::{Read, Result, Write};
 
-use super::{Wire, WireError};
-
-impl From<WireError> for Error {
-    fn from(error: WireError) -> Self {
-        let kind = match error {
-            WireError::WouldBlock => ErrorKind::WouldBlock,
-            WireError::TimedOut | WireError::Stuck => ErrorKind::TimedOut,
-            WireError::Reset => ErrorKind::ConnectionReset,
-            WireError::BrokenPipe => ErrorKind::BrokenPipe,
-        };
-        Self::new(kind, error)
-    }
-}
+use super::Wire;
 
 impl Read for Wire {
     fn read(&mut self, octets: &mut [u8]) -> Result<usize> {

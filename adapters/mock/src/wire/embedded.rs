@@ -2,20 +2,9 @@
 
 use core::future::poll_fn;
 
-use embedded_io::{Error, ErrorKind, ErrorType, ReadReady, WriteReady};
+use embedded_io::{ErrorType, ReadReady, WriteReady};
 
 use super::{Wire, WireError};
-
-impl Error for WireError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            // embedded_io knows no reads that do not block.
-            Self::WouldBlock | Self::TimedOut | Self::Stuck => ErrorKind::TimedOut,
-            Self::Reset => ErrorKind::ConnectionReset,
-            Self::BrokenPipe => ErrorKind::BrokenPipe,
-        }
-    }
-}
 
 impl ErrorType for Wire {
     type Error = WireError;

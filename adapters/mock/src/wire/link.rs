@@ -1,5 +1,6 @@
 //! How octets go in one direction of a wire: window, pieces, latency, faults.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -21,7 +22,7 @@ pub struct Link {
     pub(super) at_most: usize,
     pub(super) would_block: u32,
     /// By octet.
-    pub(super) damages: Vec<(u64, Damage)>,
+    pub(super) damages: VecDeque<(u64, Damage)>,
 }
 
 /// What a read brings of the octets that are there.
@@ -32,7 +33,7 @@ pub enum Pieces {
     Whole,
     /// At most so many.
     Octets(usize),
-    /// Those up to the next of these positions in the stream, which rise.
+    /// Those up to the next of these positions in what is read.
     At(Vec<usize>),
     /// By chance from 1 to 64; the same seed gives the same pieces.
     Random(u64),
@@ -42,11 +43,12 @@ pub enum Pieces {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
-    /// The connection is reset: this octet and all behind it are lost, and both ends get an error.
+    /// The connection is reset when the octet would arrive: it and all behind it are lost, and both ends get an error
+    /// once they have read what has come before.
     Reset,
     /// The direction ends, as if its writer had closed it: this octet and all behind it are lost.
     End,
-    /// This octet and all behind it never arrive, and nobody is told.
+    /// This octet and all behind it never arrive, and nobody is told: the window fills, and its writer waits.
     Stall,
     /// The octet is lost.
     Lose,
@@ -72,7 +74,7 @@ impl Link {
             pieces: Pieces::Whole,
             at_most: usize::MAX,
             would_block: 0,
-            damages: Vec::new(),
+            damages: VecDeque::new(),
         }
     }
 
@@ -83,7 +85,7 @@ impl Link {
         self
     }
 
-    /// Octets arrive so much later, on the wire's clock.
+    /// Octets, the end and a reset arrive so much later, on the wire's clock.
     #[must_use]
     pub const fn latency(mut self, time: Duration) -> Self {
         self.latency = time;
@@ -92,7 +94,10 @@ impl Link {
 
     /// What each read brings.
     #[must_use]
-    pub fn pieces(mut self, pieces: Pieces) -> Self {
+    pub fn pieces(mut self, mut pieces: Pieces) -> Self {
+        if let Pieces::At(positions) = &mut pieces {
+            positions.sort_unstable();
+        }
         self.pieces = pieces;
         self
     }
@@ -114,14 +119,16 @@ impl Link {
         self
     }
 
-    /// Each `nth` read and each `nth` write would block though it need not, from 2; asynchronous ones are pending once.
+    /// Each `nth` read and each `nth` write would block though it need not, also at an end that blocks; asynchronous ones
+    /// are pending once. The next one goes on, so 0 and 1 mean none.
     #[must_use]
     pub const fn would_block(mut self, nth: u32) -> Self {
         self.would_block = nth;
         self
     }
 
-    /// Something goes wrong at this octet, counted from 0.
+    /// Something goes wrong at this octet of those written, counted from 0. Several add up: an octet is turned, comes more
+    /// than twice, or not at all if one of them loses it; of those that end the direction the first counts.
     #[must_use]
     pub fn damage(mut self, octet: u64, damage: Damage) -> Self {
         let at = self.damages.partition_point(|(at, _)| *at <= octet);

@@ -4,16 +4,17 @@
 mod asynchronous;
 mod blocking;
 mod embedded;
+mod error;
 mod link;
 mod pipe;
+mod wait;
 
 use alloc::boxed::Box;
 use core::fmt;
-use core::future::Future;
-use core::pin::Pin;
-use core::task::{Context, Poll, Waker, ready};
+use core::task::Waker;
 use core::time::Duration;
 
+pub use error::WireError;
 pub use link::{Damage, Link, Pieces};
 use pipe::{Blocked, Pipe};
 
@@ -28,7 +29,8 @@ use crate::shared::{Owned, Shared};
 /// closed.
 ///
 /// A read that blocks lets the other end act, if something acts there (see [`Script`](crate::Script)), and else lets the
-/// clock go on; where neither helps it fails with [`WireError::Stuck`] instead of waiting for ever.
+/// clock go on; where neither helps it fails with [`WireError::Stuck`] instead of waiting for ever. Two ends that block
+/// in two threads do not wait for each other.
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -42,38 +44,9 @@ use crate::shared::{Owned, Shared};
 /// ```
 pub struct Wire {
     side: Owned<Side>,
+    /// Of a read that waits for an arrival.
     sleep: Option<Sleep>,
 }
-
-/// Why an end can't go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum WireError {
-    /// Nothing can be read or written now, and the end does not block.
-    WouldBlock,
-    /// The end's own time for a read or write is over.
-    TimedOut,
-    /// The connection was reset.
-    Reset,
-    /// Writing was closed, or the other end is gone.
-    BrokenPipe,
-    /// It would wait for ever: the other end waits too, or nothing acts there.
-    Stuck,
-}
-
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::WouldBlock => "nothing can be read or written now",
-            Self::TimedOut => "the time for it is over",
-            Self::Reset => "the connection was reset",
-            Self::BrokenPipe => "nobody reads at the other end",
-            Self::Stuck => "it would wait for ever",
-        })
-    }
-}
-
-impl core::error::Error for WireError {}
 
 /// What acts at the other end came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +81,7 @@ struct Manner {
     never_blocks: bool,
     timeout: Option<Duration>,
     other: Option<Actor>,
+    is_script: bool,
     was_stuck: bool,
 }
 
@@ -123,13 +97,49 @@ impl Clone for Wire {
     }
 }
 
+impl State {
+    fn read(&mut self, at: usize, octets: &mut [u8], now: Duration) -> Result<usize, Blocked> {
+        self.pipes[at].read(octets, now)
+    }
+
+    fn write(&mut self, at: usize, octets: &[u8], now: Duration) -> Result<usize, Blocked> {
+        if self.pipes[at].is_reset(now) {
+            return Err(Blocked::Error(WireError::Reset));
+        }
+        let written = self.pipes[1 - at].write(octets, now);
+        if let Some(reset) = self.pipes[1 - at].fails() {
+            self.pipes[at].fail(reset);
+        }
+        written
+    }
+
+    fn room(&self, at: usize, now: Duration) -> Result<usize, Blocked> {
+        match self.pipes[at].is_reset(now) {
+            true => Err(Blocked::Error(WireError::Reset)),
+            false => self.pipes[1 - at].room(),
+        }
+    }
+}
+
+impl Side {
+    fn with<R>(&self, with: impl FnOnce(&mut State, usize) -> R) -> R {
+        let (result, woken) = self.shared.with(|state| {
+            let result = with(state, self.at);
+            (result, state.pipes.each_mut().map(Pipe::woken))
+        });
+        // Not before: who is woken may use or drop a wire at once.
+        woken.into_iter().flatten().for_each(Waker::wake);
+        result
+    }
+}
+
 impl Drop for Side {
     fn drop(&mut self) {
         let now = self.clock.now();
-        let other = self.shared.with(|state| {
-            state.pipes[1 - self.at].close(now);
-            state.pipes[self.at].reader_is_gone();
-            state.ends[self.at].other.take()
+        let other = self.with(|state, at| {
+            state.pipes[1 - at].close(now);
+            state.pipes[at].reader_is_gone();
+            state.ends[at].other.take()
         });
         // It may hold the other end.
         drop(other);
@@ -153,13 +163,14 @@ impl Wire {
         &self.side.clock
     }
 
-    /// Whether reads and writes that would block fail with [`WireError::WouldBlock`]. embedded_io has no such kind of
-    /// error and calls it `TimedOut`.
+    /// Whether reads and writes that would block fail with [`WireError::WouldBlock`] instead of letting time pass.
+    /// embedded_io has no such kind of error and calls it `TimedOut`; asynchronous ones are pending anyhow.
     pub fn set_nonblocking(&self, is_nonblocking: bool) {
         self.with(|state, at| state.ends[at].never_blocks = is_nonblocking);
     }
 
-    /// How long a read or write blocks at most, on the clock; none: until it is done or [`WireError::Stuck`].
+    /// How long a read or write blocks at most, on the clock, to fail with [`WireError::TimedOut`]; none: until
+    /// it is done or [`WireError::Stuck`]. Asynchronous ones do not go by it.
     pub fn set_timeout(&self, timeout: Option<Duration>) {
         self.with(|state, at| state.ends[at].timeout = timeout);
     }
@@ -170,23 +181,39 @@ impl Wire {
         self.with(|state, at| state.pipes[1 - at].close(now));
     }
 
-    /// Resets the connection: both ends get an error, and what was not read is lost.
+    /// Resets the connection: this end gets an error at once, the other when that arrives, and what was not read by then
+    /// is lost.
     pub fn reset(&self) {
         let now = self.side.clock.now();
-        self.with(|state, _| state.pipes.iter_mut().for_each(|pipe| pipe.reset(now)));
+        self.with(|state, at| {
+            state.pipes[at].reset_by_reader(now);
+            state.pipes[1 - at].reset_by_writer(now);
+        });
     }
 
     /// Whether a read would give something, be it an end or an error.
     #[must_use]
     pub fn can_read(&self) -> bool {
         let now = self.side.clock.now();
-        self.with(|state, at| state.pipes[at].is_ready(now))
+        self.with(|state, at| !matches!(state.pipes[at].there(now), Err(Blocked::Until(_))))
     }
 
     /// Whether a write would take something, or fail.
     #[must_use]
     pub fn can_write(&self) -> bool {
-        self.with(|state, at| state.pipes[1 - at].has_room())
+        let now = self.side.clock.now();
+        self.with(|state, at| !matches!(state.room(at, now), Err(Blocked::Until(_))))
+    }
+
+    /// When something arrives next that can't be read yet.
+    pub(crate) fn arrival(&self) -> Option<Duration> {
+        let now = self.side.clock.now();
+        self.with(|state, at| state.pipes[at].arrival(now))
+    }
+
+    /// Reads and writes without faults in when they can: those are for the other end.
+    pub(crate) fn never_would_block(&self) {
+        self.with(|state, at| state.ends[at].is_script = true);
     }
 
     /// Lets `actor` act at the other end whenever this one has to wait.
@@ -209,98 +236,16 @@ impl Wire {
     }
 
     fn with<R>(&self, with: impl FnOnce(&mut State, usize) -> R) -> R {
-        self.side.shared.with(|state| with(state, self.side.at))
+        self.side.with(with)
     }
 
     fn try_read(&self, octets: &mut [u8]) -> Result<usize, Blocked> {
         let now = self.side.clock.now();
-        self.with(|state, at| match state.pipes[at].read(octets, now) {
-            Err(Blocked::Until(_)) if state.pipes[1 - at].is_reset() => Err(Blocked::Error(WireError::Reset)),
-            read => read,
-        })
+        self.with(|state, at| state.read(at, octets, now))
     }
 
     fn try_write(&self, octets: &[u8]) -> Result<usize, Blocked> {
         let now = self.side.clock.now();
-        self.with(|state, at| match state.pipes[at].is_reset() {
-            true => Err(Blocked::Error(WireError::Reset)),
-            false => state.pipes[1 - at].write(octets, now),
-        })
-    }
-
-    /// Tries until it is done, and lets the other end act and time pass meanwhile.
-    fn block(&self, mut attempt: impl FnMut() -> Result<usize, Blocked>) -> Result<usize, WireError> {
-        let mut deadline = None;
-        loop {
-            let arrival = match attempt() {
-                Ok(octets) => return Ok(octets),
-                Err(Blocked::Error(error)) => return Err(error),
-                Err(Blocked::Once) => return Err(WireError::WouldBlock),
-                Err(Blocked::Until(arrival)) => arrival,
-            };
-            let (never_blocks, timeout, other) = self.with(|state, at| {
-                let end = &mut state.ends[at];
-                (end.never_blocks, end.timeout, end.other.take())
-            });
-            let mut turn = Turn::Waits(None);
-            if let Some(mut other) = other {
-                turn = other();
-                self.with(|state, at| state.ends[at].other = Some(other));
-            }
-            let until = match turn {
-                Turn::Moved => continue,
-                _ if never_blocks => return Err(WireError::WouldBlock),
-                Turn::Waits(until) => until,
-            };
-            let now = self.side.clock.now();
-            let deadline = *deadline.get_or_insert_with(|| timeout.map(|timeout| now + timeout));
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return Err(WireError::TimedOut);
-            }
-            let next = [arrival, until, deadline, self.side.clock.next()].into_iter().flatten().min();
-            let Some(next) = next else {
-                self.with(|state, at| state.ends[at].was_stuck = true);
-                return Err(WireError::Stuck);
-            };
-            self.side.clock.advance(next.saturating_sub(now));
-        }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, octets: &mut [u8]) -> Poll<Result<usize, WireError>> {
-        loop {
-            let blocked = match self.try_read(octets) {
-                Ok(read) => return Poll::Ready(Ok(read)),
-                Err(blocked) => blocked,
-            };
-            self.with(|state, at| state.pipes[at].wait_to_read(cx.waker()));
-            ready!(self.poll_blocked(cx, blocked))?;
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<Result<usize, WireError>> {
-        loop {
-            let blocked = match self.try_write(octets) {
-                Ok(written) => return Poll::Ready(Ok(written)),
-                Err(blocked) => blocked,
-            };
-            self.with(|state, at| state.pipes[1 - at].wait_to_write(cx.waker()));
-            ready!(self.poll_blocked(cx, blocked))?;
-        }
-    }
-
-    /// Ready: try again.
-    fn poll_blocked(&mut self, cx: &mut Context<'_>, blocked: Blocked) -> Poll<Result<(), WireError>> {
-        match blocked {
-            Blocked::Error(error) => Poll::Ready(Err(error)),
-            Blocked::Once => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Blocked::Until(None) => Poll::Pending,
-            Blocked::Until(Some(at)) => {
-                let sleep = self.sleep.insert(self.side.clock.until(at));
-                Pin::new(sleep).poll(cx).map(Ok)
-            }
-        }
+        self.with(|state, at| state.write(at, octets, now))
     }
 }

@@ -1,6 +1,7 @@
 //! One direction of a wire: what was written, and what of it can be read now.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::task::Waker;
 use core::time::Duration;
 
@@ -19,15 +20,21 @@ pub(super) struct Pipe {
     queued: u64,
     arrived: u64,
     read: u64,
-    damaged: usize,
+    /// Octets that stay on the way for ever.
+    stalled: usize,
     end: End,
+    /// By the writer, who does not know of an end that is a damage.
+    is_closed: bool,
     reader_is_gone: bool,
-    calls: u32,
+    reads: u32,
+    writes: u32,
     chance: u64,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
+    readers: Vec<Waker>,
+    writers: Vec<Waker>,
+    woken: Vec<Waker>,
 }
 
+/// What comes behind the octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Open,
@@ -35,6 +42,9 @@ enum End {
     Stalled,
     /// Behind what is queued, from this moment on.
     Closed(Duration),
+    /// The same with an error.
+    Failed(Duration),
+    /// From this moment on, and what is queued then is lost.
     Reset(Duration),
 }
 
@@ -59,45 +69,37 @@ impl Pipe {
             queued: 0,
             arrived: 0,
             read: 0,
-            damaged: 0,
+            stalled: 0,
             end: End::Open,
+            is_closed: false,
             reader_is_gone: false,
-            calls: 0,
+            reads: 0,
+            writes: 0,
             chance,
-            reader: None,
-            writer: None,
+            readers: Vec::new(),
+            writers: Vec::new(),
+            woken: Vec::new(),
         }
     }
 
     /// Takes octets off the writer, at least one.
     pub(super) fn write(&mut self, octets: &[u8], now: Duration) -> Result<usize, Blocked> {
-        match self.end {
-            End::Reset(_) => return Err(Blocked::Error(WireError::Reset)),
-            End::Closed(_) if self.is_closed_by_writer() => return Err(Blocked::Error(WireError::BrokenPipe)),
-            _ if self.reader_is_gone => return Err(Blocked::Error(WireError::BrokenPipe)),
-            _ => {}
-        }
         if octets.is_empty() {
             return Ok(0);
         }
-        self.count_call()?;
-        let room = self.link.window.saturating_sub(self.queue.len());
+        let room = self.room()?;
+        count(&mut self.writes, self.link.would_block)?;
         let taken = octets.len().min(room).min(self.link.at_most);
-        if taken == 0 {
-            return Err(Blocked::Until(None));
-        }
-        let mut octets = &octets[..taken];
-        while let Some((at, damage)) = self.link.damages.get(self.damaged).copied()
-            && at < self.written + octets.len() as u64
+        let mut octets = octets.get(..taken).unwrap_or(&[]);
+        while let Some((at, _)) = self.link.damages.front().copied()
+            && let Some((before, behind)) =
+                octets.split_at_checked(usize::try_from(at - self.written).unwrap_or(usize::MAX))
+            && let Some((octet, behind)) = behind.split_first()
         {
-            self.damaged += 1;
-            // Another damage took the octet already.
-            let Some(before) = at.checked_sub(self.written) else { continue };
-            let (before, behind) = octets.split_at(before as usize);
             self.queue(before, now);
-            self.written = at;
+            self.damage(at, *octet, now);
+            self.written = at + 1;
             octets = behind;
-            self.damage(damage, &mut octets, now);
         }
         self.queue(octets, now);
         self.written += octets.len() as u64;
@@ -105,27 +107,44 @@ impl Pipe {
         Ok(taken)
     }
 
-    fn damage(&mut self, damage: Damage, octets: &mut &[u8], now: Duration) {
-        let at = now + self.link.latency;
-        let octet = octets[0];
-        match damage {
-            Damage::Reset if self.end == End::Open => self.end = End::Reset(at),
-            Damage::End if self.end == End::Open => self.end = End::Closed(at),
-            Damage::Stall if self.end == End::Open => self.end = End::Stalled,
-            Damage::Reset | Damage::End | Damage::Stall => {}
-            // A second damage may be meant for the same octet.
-            Damage::Double => self.queue(&[octet], now),
-            Damage::Lose | Damage::Corrupt(_) => {
-                if let Damage::Corrupt(bits) = damage {
-                    self.queue(&[octet ^ bits], now);
-                }
-                self.written += 1;
-                *octets = &octets[1..];
+    /// How much the writer can write.
+    pub(super) fn room(&self) -> Result<usize, Blocked> {
+        if self.is_closed || self.reader_is_gone {
+            return Err(Blocked::Error(WireError::BrokenPipe));
+        }
+        let is_lost = !matches!(self.end, End::Open | End::Stalled);
+        match self.link.window.saturating_sub(self.queue.len() + self.stalled) {
+            // What is lost needs no room.
+            _ if is_lost => Ok(usize::MAX),
+            0 => Err(Blocked::Until(None)),
+            room => Ok(room),
+        }
+    }
+
+    /// All damage that is meant for this octet.
+    fn damage(&mut self, at: u64, mut octet: u8, now: Duration) {
+        let arrival = now.saturating_add(self.link.latency);
+        let (mut is_lost, mut copies) = (false, 1);
+        while let Some((_, damage)) = self.link.damages.pop_front_if(|(octet, _)| *octet == at) {
+            match damage {
+                Damage::Reset if self.end == End::Open => self.fail(arrival),
+                Damage::End if self.end == End::Open => self.end = End::Closed(arrival),
+                Damage::Stall if self.end == End::Open => self.end = End::Stalled,
+                Damage::Reset | Damage::End | Damage::Stall => {}
+                Damage::Lose => is_lost = true,
+                Damage::Double => copies += 1,
+                Damage::Corrupt(bits) => octet ^= bits,
             }
+        }
+        for _ in 0..if is_lost { 0 } else { copies } {
+            self.queue(&[octet], now);
         }
     }
 
     fn queue(&mut self, octets: &[u8], now: Duration) {
+        if self.end == End::Stalled {
+            self.stalled += octets.len();
+        }
         if self.end != End::Open || octets.is_empty() {
             return;
         }
@@ -133,7 +152,7 @@ impl Pipe {
         self.queued += octets.len() as u64;
         match self.link.latency.is_zero() {
             true => self.arrived = self.queued,
-            false => self.arrivals.push_back((now + self.link.latency, self.queued)),
+            false => self.arrivals.push_back((now.saturating_add(self.link.latency), self.queued)),
         }
     }
 
@@ -142,39 +161,42 @@ impl Pipe {
         if octets.is_empty() {
             return Ok(0);
         }
-        let there = self.arrived(now);
+        let there = self.there(now)?;
         if there == 0 {
-            return match self.end {
-                _ if !self.queue.is_empty() => Err(Blocked::Until(self.arrivals.front().map(|(at, _)| *at))),
-                End::Reset(at) if at <= now => Err(Blocked::Error(WireError::Reset)),
-                End::Closed(at) if at <= now => Ok(0),
-                End::Reset(at) | End::Closed(at) => Err(Blocked::Until(Some(at))),
-                End::Open | End::Stalled => Err(Blocked::Until(None)),
-            };
+            return Ok(0);
         }
-        self.count_call()?;
+        count(&mut self.reads, self.link.would_block)?;
         let taken = octets.len().min(there).min(self.piece());
-        let (first, second) = self.queue.as_slices();
-        let from_first = taken.min(first.len());
-        octets[..from_first].copy_from_slice(&first[..from_first]);
-        octets[from_first..taken].copy_from_slice(&second[..taken - from_first]);
-        self.queue.drain(..taken);
+        octets.iter_mut().zip(self.queue.drain(..taken)).for_each(|(to, octet)| *to = octet);
         self.read += taken as u64;
-        if let Some(waker) = self.writer.take() {
-            waker.wake();
-        }
+        self.wake_writer();
         Ok(taken)
     }
 
-    /// How many octets of the queue have arrived.
-    pub(super) fn arrived(&mut self, now: Duration) -> usize {
-        while let Some((at, count)) = self.arrivals.front().copied()
-            && at <= now
-        {
-            self.arrived = count;
-            self.arrivals.pop_front();
+    /// How many octets can be read now; none: the direction has ended.
+    pub(super) fn there(&mut self, now: Duration) -> Result<usize, Blocked> {
+        if matches!(self.end, End::Reset(at) if at <= now) {
+            return Err(Blocked::Error(WireError::Reset));
         }
-        (self.arrived - self.read) as usize
+        while let Some((_, count)) = self.arrivals.pop_front_if(|(at, _)| *at <= now) {
+            self.arrived = count;
+        }
+        match (self.arrived - self.read, self.arrival(now), self.end) {
+            (0, None, End::Closed(_)) => Ok(0),
+            (0, None, End::Failed(_)) => Err(Blocked::Error(WireError::Reset)),
+            (0, arrival, _) => Err(Blocked::Until(arrival)),
+            (there, ..) => Ok(there as usize),
+        }
+    }
+
+    /// When something arrives next, be it the end.
+    pub(super) fn arrival(&self, now: Duration) -> Option<Duration> {
+        let end = match self.end {
+            End::Open | End::Stalled => None,
+            End::Closed(at) | End::Failed(at) | End::Reset(at) => Some(at),
+        };
+        let octets = self.arrivals.iter().map(|(at, _)| *at).find(|at| *at > now);
+        octets.into_iter().chain(end.filter(|at| *at > now)).min()
     }
 
     /// The most that the next read brings.
@@ -199,36 +221,45 @@ impl Pipe {
         }
     }
 
-    fn count_call(&mut self) -> Result<(), Blocked> {
-        self.calls = self.calls.wrapping_add(1);
-        if self.link.would_block > 1 && self.calls.is_multiple_of(self.link.would_block) {
-            return Err(Blocked::Once);
-        }
-        Ok(())
-    }
-
-    /// Damage that ended the direction is not known to its writer.
-    fn is_closed_by_writer(&self) -> bool {
-        self.link.damages.iter().take(self.damaged).all(|(_, damage)| *damage != Damage::End)
-    }
-
+    /// The writer closed: nothing comes behind what it wrote.
     pub(super) fn close(&mut self, now: Duration) {
+        self.is_closed = true;
         if self.end == End::Open {
-            self.end = End::Closed(now + self.link.latency);
+            self.end = End::Closed(now.saturating_add(self.link.latency));
         }
-        self.wake_reader();
+        self.wake();
     }
 
-    pub(super) fn reset(&mut self, now: Duration) {
+    /// An error comes behind what was written.
+    pub(super) fn fail(&mut self, at: Duration) {
+        if !matches!(self.end, End::Failed(_) | End::Reset(_)) {
+            self.end = End::Failed(at);
+            self.wake();
+        }
+    }
+
+    /// When the damage resets both directions, if it does.
+    pub(super) fn fails(&self) -> Option<Duration> {
+        if let End::Failed(at) = self.end { Some(at) } else { None }
+    }
+
+    /// The reader resets the connection, and knows it at once.
+    pub(super) fn reset_by_reader(&mut self, now: Duration) {
         self.end = End::Reset(now);
-        self.queue.clear();
-        self.arrivals.clear();
-        self.wake_reader();
-        self.wake_writer();
+        self.wake();
     }
 
-    pub(super) fn is_reset(&self) -> bool {
-        matches!(self.end, End::Reset(_))
+    /// The writer does, and the reader hears of it later.
+    pub(super) fn reset_by_writer(&mut self, now: Duration) {
+        if !matches!(self.end, End::Failed(_) | End::Reset(_)) {
+            self.end = End::Reset(now.saturating_add(self.link.latency));
+            self.wake();
+        }
+    }
+
+    /// Whether the reader may know that the connection was reset.
+    pub(super) fn is_reset(&self, now: Duration) -> bool {
+        matches!(self.end, End::Failed(at) | End::Reset(at) if at <= now)
     }
 
     pub(super) fn reader_is_gone(&mut self) {
@@ -236,33 +267,42 @@ impl Pipe {
         self.wake_writer();
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.queue.len() < self.link.window
-    }
-
-    /// Whether a read would not block.
-    pub(super) fn is_ready(&mut self, now: Duration) -> bool {
-        let is_over = matches!(self.end, End::Reset(at) | End::Closed(at) if at <= now) && self.queue.is_empty();
-        is_over || self.arrived(now) > 0
-    }
-
     pub(super) fn wait_to_read(&mut self, waker: &Waker) {
-        self.reader = Some(waker.clone());
+        wait(&mut self.readers, waker);
     }
 
     pub(super) fn wait_to_write(&mut self, waker: &Waker) {
-        self.writer = Some(waker.clone());
+        wait(&mut self.writers, waker);
+    }
+
+    fn wake(&mut self) {
+        self.wake_reader();
+        self.wake_writer();
     }
 
     fn wake_reader(&mut self) {
-        if let Some(waker) = self.reader.take() {
-            waker.wake();
-        }
+        self.woken.append(&mut self.readers);
     }
 
     fn wake_writer(&mut self) {
-        if let Some(waker) = self.writer.take() {
-            waker.wake();
-        }
+        self.woken.append(&mut self.writers);
     }
+
+    /// Who is to be woken once nothing is borrowed.
+    pub(super) fn woken(&mut self) -> Vec<Waker> {
+        core::mem::take(&mut self.woken)
+    }
+}
+
+/// Clones of an end may wait in different tasks.
+fn wait(waiting: &mut Vec<Waker>, waker: &Waker) {
+    if !waiting.iter().any(|other| other.will_wake(waker)) {
+        waiting.push(waker.clone());
+    }
+}
+
+/// Counts a call that need not block, and blocks it if it is its turn.
+fn count(calls: &mut u32, nth: u32) -> Result<(), Blocked> {
+    *calls = calls.wrapping_add(1);
+    if nth > 1 && calls.is_multiple_of(nth) { Err(Blocked::Once) } else { Ok(()) }
 }
