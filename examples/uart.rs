@@ -1,14 +1,15 @@
 //! Mail over a UART: what firmware needs to take mail from a serial line, with buffers of fixed size and no allocation.
 //!
-//! `cargo run --example uart` plays the sensor at the other end, too, and prints the dialogue. The static parts and
-//! `receive` are what firmware copies; its HAL has the UART and the clock.
+//! `cargo run --example uart` plays the sensor at the other end, too, over a line in memory. `CONFIG`, `receive` and
+//! `process_message` are what firmware copies; its HAL has the UART and the clock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use embedded_io::{ErrorKind, ErrorType, Read, Write};
+use embedded_io::{Read, Write};
 use smtpd_core::handlers::{Message, Recipients};
 use smtpd_core::server::{Answer, Config, Ending, Peer, Reply, Session};
 use smtpd_io::{Timer, serve};
+use smtpd_mock::{Clock, Link, Links, Pieces, Script};
 
 static CONFIG: Config = {
     let mut config = Config::new("gateway.example.org");
@@ -34,68 +35,49 @@ fn process_message(_: Peer, mail_from: &[u8], rcpt_tos: Recipients<'_>, data: &[
     Answer::Reply(Reply::new(250, "Thank you").enhanced(0, 0))
 }
 
-/// The clock; in firmware, what a timer's interrupt counts.
-struct Clock(Instant);
+/// In place of a HAL's clock, one that stands still unless the line is silent.
+struct SysTick(Clock);
 
-impl Timer for Clock {
+impl Timer for SysTick {
     fn now(&self) -> u32 {
-        self.0.elapsed().as_millis() as u32
+        self.0.millis()
     }
     fn wait(&self) {
-        std::thread::sleep(Duration::from_millis(1)); // firmware: cortex_m::asm::wfi()
+        self.0.advance(Duration::from_millis(1)); // firmware: cortex_m::asm::wfi()
     }
 }
 
-/// In place of a HAL's UART: the sensor at the other end says its next line when it has heard the answer to the last.
-struct Uart {
-    lines: std::slice::Iter<'static, &'static str>,
-    to_read: &'static [u8],
-    is_answered: bool,
-}
+/// The sensor at the other end.
+const SENSOR: &str = r"
+S: 220 gateway.example.org ESMTP
+C: EHLO sensor.example
+S: 250 {...}
+C: MAIL FROM:<sensor@example.org>
+S: 250 {*}
+C: RCPT TO:<log@example.org>
+S: 250 {*}
+C: DATA
+S: 354 {*}
+B: Subject: 21.5 C\r\n\r\nAll is well.\r\n.\r\n
+S: 250 2.0.0 Thank you
+@+50s
+C: QUIT
+S: 221 {*}
+";
 
-const SENSOR: [&str; 6] = [
-    "EHLO sensor.example\r\n",
-    "MAIL FROM:<sensor@example.org>\r\n",
-    "RCPT TO:<log@example.org>\r\n",
-    "DATA\r\n",
-    "Subject: 21.5 C\r\n\r\nAll is well.\r\n.\r\n",
-    "QUIT\r\n",
-];
-
-impl ErrorType for Uart {
-    type Error = ErrorKind;
-}
-
-impl Read for Uart {
-    fn read(&mut self, octets: &mut [u8]) -> Result<usize, ErrorKind> {
-        if self.to_read.is_empty() && self.is_answered {
-            self.to_read = self.lines.next().unwrap_or(&"").as_bytes();
-            self.is_answered = false;
-            print!("C: {}", String::from_utf8_lossy(self.to_read).trim_end().replace("\r\n", "\nC: ") + "\n");
-        }
-        // A UART's receive queue is empty more often than not: that is a tick of the clock.
-        match Read::read(&mut self.to_read, octets) {
-            Ok(0) => Err(ErrorKind::TimedOut),
-            read => read.map_err(|never| match never {}),
-        }
-    }
-}
-
-impl Write for Uart {
-    fn write(&mut self, octets: &[u8]) -> Result<usize, ErrorKind> {
-        print!("S: {}", String::from_utf8_lossy(octets).trim_end().replace("\r\n", "\nS: ") + "\n");
-        Ok(octets.len())
-    }
-    fn flush(&mut self) -> Result<(), ErrorKind> {
-        self.is_answered = true;
-        Ok(())
-    }
-}
-
-fn main() {
-    let mut uart = Uart { lines: SENSOR.iter(), to_read: b"", is_answered: false };
-    match receive(&mut uart, &Clock(Instant::now())) {
-        Ok(ending) => println!("\nThe session ended: {ending:?}"),
-        Err(error) => println!("\nThe line broke: {error:?}"),
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // A receive queue of 16 octets, and an octet takes a millisecond (9,600 baud).
+    let line = Link::new().pieces(Pieces::Octets(16)).latency(Duration::from_millis(1)).short_writes(16);
+    let links = Links { clock: Clock::new(), client: line.clone(), server: line };
+    let clock = SysTick(links.clock.clone());
+    let (ending, played) = Script::parse("sensor", SENSOR)?.call_over(links, None, |mut uart| {
+        // A read of the HAL's comes back when nothing is there.
+        uart.set_timeout(Some(Duration::from_millis(10)));
+        receive(&mut uart, &clock)
+    })?;
+    println!("\nWhat the gateway said, in {} s:\n{}", played.took.as_secs(), String::from_utf8_lossy(&played.said));
+    match ending? {
+        Ending::Quit => Ok(()),
+        ending => Err(format!("the session ended by {ending:?}").into()),
     }
 }

@@ -147,9 +147,17 @@ impl Part {
 
     /// The other side is done; what came of it all.
     pub(crate) fn end(&mut self, notes: Option<&Notes>) -> Result<Played, Box<Mismatch>> {
-        // It may have said something last; nobody waits any more.
+        // It may have said something last, which is on its way; nobody waits any more.
         self.is_over = true;
-        while self.turn() == Turn::Moved {}
+        loop {
+            while self.turn() == Turn::Moved {}
+            let Some(arrival) = self.wire.as_ref().and_then(Wire::arrival) else { break };
+            self.clock.advance(arrival.saturating_sub(self.clock.now()));
+            // A clock of tokio's does not pass by itself here.
+            if self.clock.now() < arrival {
+                break;
+            }
+        }
         let script = self.player.script();
         let heard = notes.map(Notes::calls).unwrap_or_default();
         let took = self.now - self.began;

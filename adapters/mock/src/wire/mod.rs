@@ -125,10 +125,11 @@ impl Side {
     fn with<R>(&self, with: impl FnOnce(&mut State, usize) -> R) -> R {
         let (result, woken) = self.shared.with(|state| {
             let result = with(state, self.at);
-            (result, state.pipes.each_mut().map(Pipe::woken))
+            let is_any_woken = state.pipes.iter().any(Pipe::has_woken);
+            (result, is_any_woken.then(|| state.pipes.each_mut().map(Pipe::woken)))
         });
         // Not before: who is woken may use or drop a wire at once.
-        woken.into_iter().flatten().for_each(Waker::wake);
+        woken.into_iter().flatten().flatten().for_each(Waker::wake);
         result
     }
 }

@@ -167,7 +167,12 @@ impl Pipe {
         }
         count(&mut self.reads, self.link.would_block)?;
         let taken = octets.len().min(there).min(self.piece());
-        octets.iter_mut().zip(self.queue.drain(..taken)).for_each(|(to, octet)| *to = octet);
+        // In bulk: octet by octet, a session through a wire takes twice as long.
+        let (first, second) = self.queue.as_slices();
+        let (to_first, to_second) = octets[..taken].split_at_mut(taken.min(first.len()));
+        to_first.copy_from_slice(&first[..to_first.len()]);
+        to_second.copy_from_slice(&second[..to_second.len()]);
+        self.queue.drain(..taken);
         self.read += taken as u64;
         self.wake_writer();
         Ok(taken)
@@ -286,6 +291,10 @@ impl Pipe {
 
     fn wake_writer(&mut self) {
         self.woken.append(&mut self.writers);
+    }
+
+    pub(super) fn has_woken(&self) -> bool {
+        !self.woken.is_empty()
     }
 
     /// Who is to be woken once nothing is borrowed.
