@@ -33,14 +33,14 @@ use crate::shared::{Owned, Shared};
 /// in two threads do not wait for each other.
 ///
 /// ```
-/// use std::io::{Read, Write};
+/// use embedded_io::{Read, Write};
 /// use smtpd_mock::{Clock, Link, Pieces, Wire};
 /// let (mut client, mut server) = Wire::pair(&Clock::new(), Link::new().pieces(Pieces::Octets(1)), Link::new());
 /// client.write_all(b"QUIT\r\n")?;
 /// let mut octets = [0; 64];
 /// assert_eq!(server.read(&mut octets)?, 1);
 /// drop(client);
-/// # Ok::<(), std::io::Error>(())
+/// # Ok::<(), smtpd_mock::WireError>(())
 /// ```
 pub struct Wire {
     side: Owned<Side>,

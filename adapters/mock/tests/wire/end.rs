@@ -128,3 +128,21 @@ fn a_reset_arrives_later() {
     assert_eq!(clock.run(read_async(&mut server, 9)), Some(Err(WireError::Reset)));
     assert_eq!(clock.now(), millis(300));
 }
+
+/// Who waits for room has nobody to wait for, and must not until it hears of that.
+#[test]
+fn until_a_reset_arrives_writes_are_lost() {
+    let (client, mut server) = pair(Link::new().latency(millis(300)), Link::new().window(1));
+    let (clock, woken) = (client.clock().clone(), Arc::new(Woken::default()));
+    write(&mut server, b"a").unwrap();
+    {
+        let mut writing = pin!(write_async(&mut server, b"bc"));
+        assert!(poll(writing.as_mut(), &woken).is_pending());
+        client.reset();
+        assert_eq!(woken.times(), 1);
+        assert_eq!(poll(writing.as_mut(), &woken), Poll::Ready(Ok(2)));
+    }
+    assert!(server.can_write());
+    clock.advance(millis(300));
+    assert_eq!(write(&mut server, b"d"), Err(WireError::Reset));
+}
