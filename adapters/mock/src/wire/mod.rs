@@ -129,7 +129,9 @@ impl Side {
             (result, is_any_woken.then(|| state.pipes.each_mut().map(Pipe::woken)))
         });
         // Not before: who is woken may use or drop a wire at once.
-        woken.into_iter().flatten().flatten().for_each(Waker::wake);
+        if let Some(woken) = woken {
+            woken.into_iter().flatten().for_each(Waker::wake);
+        }
         result
     }
 }

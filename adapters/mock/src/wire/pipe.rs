@@ -63,7 +63,8 @@ impl Pipe {
         let chance = if let Pieces::Random(seed) = link.pieces { seed } else { 0 };
         Self {
             link,
-            queue: VecDeque::new(),
+            // A command or a reply, without growing step by step.
+            queue: VecDeque::with_capacity(1_024),
             arrivals: VecDeque::new(),
             written: 0,
             queued: 0,
