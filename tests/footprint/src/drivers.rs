@@ -249,3 +249,93 @@ pub mod io_async {
         while black_box(future.as_mut().poll(&mut Context::from_waker(Waker::noop()))).is_pending() {}
     }
 }
+
+/// Two sockets of a stack.
+#[cfg(feature = "nal")]
+pub mod nal {
+    use core::hint::black_box;
+    use core::net::{Ipv4Addr, SocketAddr};
+
+    use embedded_nal::{TcpClientStack, TcpError, TcpErrorKind, TcpFullStack, nb};
+
+    struct Stack;
+
+    #[derive(Debug)]
+    struct Failed;
+
+    impl TcpError for Failed {
+        fn kind(&self) -> TcpErrorKind {
+            TcpErrorKind::Other
+        }
+    }
+
+    const CLIENT: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 25);
+
+    impl TcpClientStack for Stack {
+        type TcpSocket = u8;
+        type Error = Failed;
+
+        fn socket(&mut self) -> Result<u8, Failed> {
+            black_box(Ok(0))
+        }
+        fn connect(&mut self, socket: &mut u8, remote: SocketAddr) -> nb::Result<(), Failed> {
+            black_box((socket, &remote));
+            black_box(Ok(()))
+        }
+        fn send(&mut self, socket: &mut u8, octets: &[u8]) -> nb::Result<usize, Failed> {
+            black_box((socket, octets));
+            black_box(Ok(0))
+        }
+        fn receive(&mut self, socket: &mut u8, octets: &mut [u8]) -> nb::Result<usize, Failed> {
+            black_box((socket, octets));
+            black_box(Ok(0))
+        }
+        fn close(&mut self, socket: u8) -> Result<(), Failed> {
+            black_box(socket);
+            black_box(Ok(()))
+        }
+    }
+
+    impl TcpFullStack for Stack {
+        fn bind(&mut self, socket: &mut u8, port: u16) -> Result<(), Failed> {
+            black_box((socket, port));
+            black_box(Ok(()))
+        }
+        fn listen(&mut self, socket: &mut u8) -> Result<(), Failed> {
+            black_box(socket);
+            black_box(Ok(()))
+        }
+        fn accept(&mut self, socket: &mut u8) -> nb::Result<(u8, SocketAddr), Failed> {
+            black_box(socket);
+            black_box(Ok((1, CLIENT)))
+        }
+    }
+
+    #[cfg(feature = "tables")]
+    pub fn all() {
+        type Server = smtpd_nal::Server<'static, Stack, &'static mut dyn smtpd_core::server::Handler, 2, 256, 512, 512>;
+        entries![
+            Server::new as (_, _),
+            Server::bind as (_, &'static mut Stack, _),
+            Server::poll as (_, &'static mut Stack, _, _),
+            Server::stop as (_, &'static mut Stack),
+            Server::listener as (_),
+            Server::connections as (_),
+            Server::handlers as (_),
+        ];
+    }
+
+    #[cfg(not(feature = "tables"))]
+    #[inline(never)]
+    pub fn all() {
+        use core::task::Waker;
+
+        use super::Small;
+
+        let config = smtpd_core::server::Config::new(black_box("mx.example.org"));
+        let mut server = smtpd_nal::Server::<_, _, 2, 256, 512, 512>::new(black_box(&config), [Small, Small]);
+        let _ = black_box(server.bind(&mut Stack, black_box(25)));
+        while black_box(server.poll(&mut Stack, black_box(0), Waker::noop())).is_ok() {}
+        let _ = black_box(server.stop(&mut Stack));
+    }
+}

@@ -40,6 +40,8 @@ extern "C" fn _start() -> ! {
     drivers::io::all();
     #[cfg(feature = "io-async")]
     drivers::io_async::all();
+    #[cfg(feature = "nal")]
+    drivers::nal::all();
     #[cfg(feature = "tables")]
     {
         wire::all();
