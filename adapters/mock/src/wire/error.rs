@@ -38,7 +38,9 @@ impl embedded_io::Error for WireError {
     fn kind(&self) -> ErrorKind {
         match self {
             // embedded_io knows no reads that do not block.
-            Self::WouldBlock | Self::TimedOut | Self::Stuck => ErrorKind::TimedOut,
+            Self::WouldBlock | Self::TimedOut => ErrorKind::TimedOut,
+            // Not a timeout, which may be tried again: that would be for ever.
+            Self::Stuck => ErrorKind::Other,
             Self::Reset => ErrorKind::ConnectionReset,
             Self::BrokenPipe => ErrorKind::BrokenPipe,
         }
@@ -51,7 +53,8 @@ impl From<WireError> for std::io::Error {
         use std::io::ErrorKind;
         let kind = match error {
             WireError::WouldBlock => ErrorKind::WouldBlock,
-            WireError::TimedOut | WireError::Stuck => ErrorKind::TimedOut,
+            WireError::TimedOut => ErrorKind::TimedOut,
+            WireError::Stuck => ErrorKind::Other,
             WireError::Reset => ErrorKind::ConnectionReset,
             WireError::BrokenPipe => ErrorKind::BrokenPipe,
         };
