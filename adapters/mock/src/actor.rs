@@ -7,7 +7,8 @@ use core::task::Waker;
 use smtpd_core::server::{Answer, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt, Verify};
 use smtpd_core::wire::Reply;
 
-use crate::calls::{self, Calls, Notes};
+use crate::calls::{self, Calls};
+use crate::notes::Notes;
 use crate::{Call, Script};
 
 /// A handler that plays its part of a script. What differs from it is noted, never panicked over.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use smtpd_core::server::{Hello, Mail, Rcpt, Verify};
 use smtpd_core::wire::{ForwardPath, Params, ReversePath};
 
-use crate::shared::Shared;
+use crate::notes::{Difference, Notes};
 use crate::{Call, Script, What, escape};
 
 /// Where a handler stands in a script.
@@ -32,28 +32,6 @@ enum Transaction {
     Open,
     /// So many recipients were asked about.
     Complete(u16),
-}
-
-/// What a handler in a script heard; it can be read while the handler is elsewhere.
-#[derive(Clone, Debug, Default)]
-pub struct Notes(Shared<Heard>);
-
-#[derive(Debug, Default)]
-struct Heard {
-    calls: Vec<String>,
-    difference: Option<Difference>,
-    is_gone: bool,
-}
-
-/// Where what was heard differs from the script.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    /// The place among the script's entries; none: its end.
-    pub(crate) at: Option<usize>,
-    pub(crate) expected: String,
-    pub(crate) got: String,
-    /// The end came in another way, or something was not heard: the cause may lie elsewhere.
-    pub(crate) is_late: bool,
 }
 
 impl Calls {
@@ -188,8 +166,7 @@ impl Calls {
         if self.call(self.next).is_some() {
             self.differ_by("nothing more", true);
         }
-        self.notes.0.with(|heard| heard.is_gone = true);
-        self.notes.0.notify();
+        self.notes.end();
     }
 
     /// MAIL was accepted.
@@ -231,7 +208,7 @@ impl Calls {
     }
 
     fn note(&self, call: &str) {
-        self.notes.0.with(|heard| heard.calls.push(call.to_string()));
+        self.notes.note(call);
     }
 
     fn differ(&mut self, got: &str) {
@@ -260,39 +237,6 @@ impl Calls {
 impl Drop for Calls {
     fn drop(&mut self) {
         self.closed();
-    }
-}
-
-impl Notes {
-    /// All that was heard, as text. The pieces of a text are those of the script.
-    #[must_use]
-    pub fn calls(&self) -> Vec<String> {
-        self.0.with(|heard| heard.calls.clone())
-    }
-
-    pub(crate) fn difference(&self) -> Option<Difference> {
-        self.0.with(|heard| heard.difference.clone())
-    }
-
-    /// Waits until the handler heard `closed` or was dropped; false: that did not happen in time.
-    #[cfg(feature = "std")]
-    #[must_use]
-    pub fn wait(&self, time: core::time::Duration) -> bool {
-        self.0.wait_while(time, |heard| !heard.is_gone)
-    }
-
-    /// Whether the handler heard `closed` or was dropped.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.0.with(|heard| heard.is_gone)
-    }
-
-    /// Keeps the first difference; something missing only until there is another.
-    fn differ(&self, difference: Difference) {
-        self.0.with(|heard| match &heard.difference {
-            Some(first) if !first.is_late || difference.is_late => {}
-            _ => heard.difference = Some(difference),
-        });
     }
 }
 

@@ -5,7 +5,7 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::Poll;
 
-use crate::calls::Notes;
+use crate::notes::Notes;
 use crate::part::Part;
 use crate::play::caught;
 use crate::shared::Shared;

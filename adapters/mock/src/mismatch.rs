@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::calls::Difference;
+use crate::notes::Notes;
 use crate::{Script, What, escape};
 
 /// The first difference between a dialogue and its script. `Debug` is the same as `Display`, for `unwrap`.
@@ -66,10 +66,16 @@ impl Mismatch {
         })
     }
 
-    /// What the handler heard differs.
-    pub(crate) fn of_calls(script: &Script, difference: &Difference) -> Box<Self> {
+    /// What went wrong first, on the wire or in what the handler heard. Replies differ because of what it heard, so that
+    /// comes first; but what it did not hear comes last, for a dialogue that differs is not played to its end.
+    pub(crate) fn first(script: &Script, notes: &Notes, on_the_wire: Option<Box<Self>>) -> Option<Box<Self>> {
+        let Some(difference) = notes.difference() else { return on_the_wire };
         let expected = format!("H: {}", difference.expected);
-        Self::new(script, difference.at, expected, format!("H: {}", difference.got), &[])
+        let of_calls = Self::new(script, difference.at, expected, format!("H: {}", difference.got), &[]);
+        match on_the_wire {
+            Some(on_the_wire) if difference.is_late => Some(on_the_wire),
+            _ => Some(of_calls),
+        }
     }
 
     pub(crate) fn marked(mut self: Box<Self>, mark: Option<usize>) -> Box<Self> {

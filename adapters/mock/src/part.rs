@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use embedded_io::{Read, Write};
 
-use crate::calls::Notes;
+use crate::notes::Notes;
 use crate::play::how;
 use crate::player::{Player, Step};
 use crate::wire::Turn;
@@ -161,17 +161,16 @@ impl Part {
         let script = self.player.script();
         let heard = notes.map(Notes::calls).unwrap_or_default();
         let took = self.now - self.began;
-        let (difference, missing) = match notes.and_then(Notes::difference) {
-            Some(difference) if difference.is_late => (None, Some(difference)),
-            difference => (difference, None),
-        };
-        let of_calls = |difference| Mismatch::of_calls(script, &difference);
         let on_the_wire = match self.result.clone() {
             Some(result) => result.err(),
             None => Some(self.player.nothing()),
         };
         let on_the_wire = on_the_wire.map(|mismatch| mismatch.waits(self.waits()));
-        match difference.map(of_calls).or(on_the_wire).or_else(|| missing.map(of_calls)) {
+        let mismatch = match notes {
+            Some(notes) => Mismatch::first(script, notes, on_the_wire),
+            None => on_the_wire,
+        };
+        match mismatch {
             Some(mismatch) => Err(mismatch.how(how(script, "")).heard(heard)),
             None => Ok(Played { said: self.player.all().to_vec(), heard, took, is_stuck: self.is_stuck }),
         }

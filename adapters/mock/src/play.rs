@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use smtpd_core::server::{Handler, Peer, Session};
 
-use crate::calls::Notes;
+use crate::notes::Notes;
 use crate::player::{Player, Step};
 use crate::{Act, Actor, Clock, End, Mismatch, Mode, Reads, Script, Side, Witness};
 
@@ -147,16 +147,9 @@ fn perform(
         drop(connection);
         notes.is_gone()
     };
-    // A difference in what the handler hears comes first: replies differ because of it. What it did not hear comes last:
-    // a session that differs on the wire is not played to its end.
-    let (heard, missing) = match notes.difference() {
-        Some(difference) if difference.is_late => (None, Some(difference)),
-        difference => (difference, None),
-    };
-    let of_calls = |difference| Mismatch::of_calls(script, &difference);
     let late = || (!is_over).then(|| player.fails("the end of the session".into(), "none".into()));
-    let wire = result.err().map(|mismatch| mismatch.waits(waits));
-    let mismatch = heard.map(of_calls).or(wire).or_else(|| missing.map(of_calls)).or_else(late);
+    let on_the_wire = result.err().map(|mismatch| mismatch.waits(waits));
+    let mismatch = Mismatch::first(script, notes, on_the_wire).or_else(late);
     match mismatch {
         Some(mismatch) => Err(mismatch.how(how(script, driver)).heard(notes.calls())),
         None => Ok(Played { said: player.all().to_vec(), heard: notes.calls(), took, is_stuck: false }),

@@ -7,7 +7,8 @@ use core::task::Waker;
 use smtpd_core::server::{Answer, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt, Verify};
 
 use crate::Script;
-use crate::calls::{self, Calls, Notes};
+use crate::calls::{self, Calls};
+use crate::notes::Notes;
 
 /// Stands before a handler and compares what it hears with a script; the handler's own answers count, those in the script
 /// are not looked at.
