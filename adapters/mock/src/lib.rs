@@ -21,6 +21,7 @@ mod player;
 #[cfg(feature = "std")]
 mod port;
 mod script;
+mod settings;
 mod shared;
 mod shrink;
 mod variants;
