@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Notes, Talk, Verdict, say};
-use smtpd_core::server::{Config, Ending, Extensions, Order, State};
+use smtpd_core::server::{Config, Extensions, Order, State};
 use smtpd_core::wire::Verb;
 
 /// A state in which commands are taken: its name, what the session calls it, accepted recipients, the way there.
@@ -29,7 +29,7 @@ const RCPT: &str = "rcpt c@d.example";
 type Row = (&'static str, [(u16, State, &'static str); 4], &'static str);
 
 use State::{Ready, Start, Transaction};
-const CLOSED: State = State::Closed(Ending::Quit);
+const CLOSED: State = State::Closed;
 const QUIT: (u16, State, &str) = (221, CLOSED, "closed Quit");
 const NO: u16 = 503;
 /// EXPN and HELP where they are not built in.

@@ -70,7 +70,7 @@ pub(crate) async fn drive<T: Read + Write + ?Sized, L: Store, O: Store>(
         let mut done = loop {
             let is_full = !link.collect(session);
             let secs = Cell::new(0);
-            let is_over = matches!(session.state(), State::Closing(_) | State::Closed(_));
+            let is_over = matches!(session.state(), State::Closing(_) | State::Closed);
             let turn = pin!(handler.turn(session, &mut input, is_full, &secs));
             match link.wait(turn, &secs, is_over).await {
                 Ok(Turn::Moved | Turn::Full) => {}

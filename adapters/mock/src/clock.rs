@@ -49,8 +49,13 @@ impl Time {
     }
 }
 
+/// tokio's time inside of one of its runtimes, if the feature `tokio` is on; else a clock that shows 0.
 impl Default for Clock {
     fn default() -> Self {
+        #[cfg(feature = "tokio")]
+        if tokio::runtime::Handle::try_current().is_ok() {
+            return Self::of_tokio();
+        }
         Self::new()
     }
 }

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-use crate::play::caught;
+use crate::play::{caught, how};
 use crate::shrink::shrink;
 use crate::variants::{DAMAGES, damaged, ending, modes, octets};
 use crate::{Act, Mismatch, Reads, Script, Side};
@@ -56,13 +56,16 @@ pub struct Found {
     pub runs: (u32, u32),
 }
 
-/// Runs `subject` with variants of the script: in reads of every size and with a cut at every octet of the side that the
+/// Runs `subject` with variants of the script: as it stands, in reads of every size and with a cut at every octet of the side that the
 /// script plays, with that side ending at every octet, and with every octet damaged. The first failure is made as small as
 /// it goes.
 ///
 /// `subject` plays the variant that it gets and then says whether everything is still true that must be. Where a variant
 /// ends early, the script asks for a beginning of what it said; where an octet is damaged, it asks for nothing, so only what
-/// `subject` itself asks for counts. A panic, as of `assert!`, is a failure too.
+/// `subject` itself asks for counts. A panic, as of `assert!`, is a failure too, and prints its message each time; an `Err` is
+/// quiet.
+///
+/// Nothing is said twice, left out or in another order but for that: what a script does not lead to is not found.
 ///
 /// ```
 /// use smtpd_core::handlers::Sink;
@@ -106,12 +109,12 @@ pub fn explore(
         script.mode = mode;
         for octets in [usize::MAX, 1, 2, 3, 7, 64] {
             script.reads = Reads::Of(octets);
-            run(&script, &|| format!("{mode:?}, reads of {octets}"))?;
+            run(&script, &|| how(&script, ""))?;
         }
         if bounds.cuts {
             for at in (1..all).step_by(stride) {
                 script.reads = Reads::Cut(at);
-                run(&script, &|| format!("{mode:?}, a read that ends at octet {at}"))?;
+                run(&script, &|| how(&script, ""))?;
             }
         }
     }

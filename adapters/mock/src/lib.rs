@@ -31,7 +31,7 @@ mod witness;
 pub use actor::Actor;
 pub use clock::{Clock, Sleep};
 pub use explore::{Bounds, Failure, Found, explore};
-pub use meet::Links;
+pub use meet::{Links, serve_all};
 pub use memory::{End, Memory};
 pub use mismatch::Mismatch;
 pub use notes::Notes;

@@ -1,6 +1,8 @@
 //! Plays one side of a script against code that reads and writes.
 
 use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::pin;
 use core::task::Poll;
@@ -20,6 +22,68 @@ pub struct Links {
     pub client: Link,
     /// What the server sends goes through this.
     pub server: Link,
+}
+
+/// Plays the server for a client that connects more than once, without a port: each connection meets the next script.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use smtpd_mock::{Script, serve_all};
+/// let scripts = ["S: 421 Busy", "S: 220 hi\nC: QUIT\nS: 221 bye"].map(|text| Script::parse("two", text).unwrap());
+/// let (tries, played) = serve_all(&scripts, |connect| {
+///     for tries in 1..4 {
+///         let mut wire = connect();
+///         let mut greeting = [0; 4];
+///         if wire.read_exact(&mut greeting).is_ok() && greeting == *b"220 " {
+///             wire.write_all(b"QUIT\r\n").unwrap();
+///             return tries;
+///         }
+///     }
+///     0
+/// }).unwrap();
+/// assert_eq!((tries, played.len()), (2, 2));
+/// ```
+///
+/// # Errors
+/// The first difference from a script; a script that nobody met, and a connection more than there are scripts.
+pub fn serve_all<R>(
+    scripts: &[Script],
+    client: impl FnOnce(&mut dyn FnMut() -> Wire) -> R,
+) -> Result<(R, Vec<Played>), Box<Mismatch>> {
+    let clock = Clock::default();
+    let mut parts: Vec<Shared<Part>> = Vec::new();
+    let mut too_many = 0;
+    let mut connect = || {
+        let (end, script_end) = Wire::pair(&clock, Link::new(), Link::new());
+        match scripts.get(parts.len()) {
+            Some(script) => {
+                let part = Shared::new(Part::new(script, Side::Server, script_end));
+                let acting = part.clone();
+                end.opposite(Box::new(move || acting.with(Part::turn)));
+                parts.push(part);
+            }
+            // Its other end is gone: refused.
+            None => too_many += 1,
+        }
+        end
+    };
+    let result = caught(|| client(&mut connect));
+    let result = match (result, parts.last(), scripts.first()) {
+        (Ok(result), ..) => result,
+        (Err(why), Some(part), _) => return Err(part.with(|part| part.panicked(&why))),
+        (Err(why), None, Some(first)) => {
+            let expected = "a client that connects".into();
+            return Err(Mismatch::new(first, Some(0), expected, format!("a panic: {why}"), &[]));
+        }
+        (Err(why), None, None) => panic!("{why}"),
+    };
+    let played: Vec<Played> = parts.iter().map(|part| part.with(|part| part.end(None))).collect::<Result<_, _>>()?;
+    let expected = format!("{} connections", scripts.len());
+    match (scripts.get(played.len()), scripts.last()) {
+        (Some(unmet), _) => Err(Mismatch::new(unmet, Some(0), expected, format!("{}", played.len()), &[])),
+        (None, Some(last)) if too_many > 0 => Err(Mismatch::new(last, None, expected, format!("{too_many} more"), &[])),
+        _ => Ok((result, played)),
+    }
 }
 
 impl Script {

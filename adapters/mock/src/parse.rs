@@ -122,6 +122,8 @@ impl Script {
     }
 
     fn line(&mut self, line: usize, text: &str, entries: &mut Vec<Entry>) -> Result<(), String> {
+        // As in an indented text in code.
+        let text = text.trim_start();
         if text.is_empty() || text.starts_with('#') {
             return Ok(());
         }
@@ -136,25 +138,35 @@ impl Script {
         let (kind, rest) = text.split_once(':').ok_or(EXPECTED)?;
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
         let (kind, count) = match kind.split_once('*') {
-            Some((kind, count)) => (kind, count.parse().map_err(|_| "a number behind `*`")?),
+            Some((kind, count)) => {
+                let count = count.parse().ok().filter(|count| (1..=MOST).contains(count));
+                (kind, count.ok_or_else(|| format!("a number from 1 to {MOST} behind `*`"))?)
+            }
             None => (kind, 1),
         };
         for turn in 1..=count {
             let rest = if count > 1 { rest.replace("{n}", &turn.to_string()) } else { rest.to_owned() };
             let what = match kind {
-                "C" => What::Says(Side::Client, Said::line(&rest)),
+                "C" => What::Says(Side::Client, Said::line(&rest)?),
                 "B" => What::Says(Side::Client, Said::Octets(unescape(&rest)?)),
-                "S" => What::Says(Side::Server, Said::line(&rest)),
+                "S" => What::Says(Side::Server, Said::line(&rest)?),
                 "SB" => What::Says(Side::Server, Said::Octets(unescape(&rest)?)),
                 "H" => What::Hears(call(&rest, false)?),
                 "H?" => What::Hears(call(&rest, true)?),
                 _ => return Err(EXPECTED.into()),
             };
+            let is_over = entries.iter().any(|entry| matches!(entry.what, What::Act(Act::Drop | Act::Reset)));
+            if is_over && !matches!(what, What::Hears(_)) {
+                return Err("nothing but `H: ` behind `!drop` and `!reset`".into());
+            }
             entries.push(Entry { line, what });
         }
         Ok(())
     }
 }
+
+/// The most that one line stands for.
+const MOST: usize = 100_000;
 
 /// `@+30s`, `!drop` and the like.
 fn happening(text: &str) -> Result<Option<What>, String> {
@@ -192,6 +204,14 @@ fn call(text: &str, is_optional: bool) -> Result<Call, String> {
     if text != ANY_CALLS && !CALLS.contains(&word) {
         return Err(format!("a call: {} or {ANY_CALLS}", CALLS.join(", ")));
     }
+    let behind = text.strip_prefix(word).unwrap_or("").trim_start();
+    if matches!(word, "mail" | "rcpt") && !behind.starts_with(['<', '*']) {
+        return Err(format!("`{word} <PATH>`, or `{word} *`"));
+    }
+    const ENDINGS: [&str; 8] = ["Quit", "Refused", "Limit", "Lost", "Expired", "Stopping", "Fault", "*"];
+    if word == "closed" && !ENDINGS.contains(&behind) {
+        return Err(format!("`closed` and one of {}", ENDINGS.join(", ")));
+    }
     let (call, octets, answer) = match text.strip_prefix("text \"") {
         Some(quoted) => {
             let end = end_of_quoted(quoted).ok_or("`\"` at the end of the text")?;
@@ -228,7 +248,8 @@ fn answer(text: &str) -> Result<(u32, Option<Response>), String> {
         return Ok((later, None));
     }
     let (code, mut words) = reply.split_once(' ').unwrap_or((reply, ""));
-    let code: u16 = code.parse().map_err(|_| "`accept`, `later` or a reply's code")?;
+    let code = code.parse().ok().filter(|code| (100..1_000).contains(code));
+    let code: u16 = code.ok_or("`accept`, `later` or a reply's code")?;
     let mut enhanced = None;
     let (word, behind) = words.split_once(' ').unwrap_or((words, ""));
     if let [class, subject, detail] = word.split('.').collect::<Vec<_>>()[..]
@@ -253,6 +274,13 @@ mod tests {
             ("C: a\nQ: b", 2, "`C: `"),
             ("C a", 1, "`C: `"),
             ("C*x: a", 1, "a number"),
+            ("C*0: a", 1, "a number"),
+            ("C*1000000000: a", 1, "a number"),
+            ("C: EHLO {*", 1, "`{*}`"),
+            ("!drop\nS: 250 OK", 2, "nothing but"),
+            ("H: data => 9", 1, "code"),
+            ("H: rcpt a@b", 1, "`rcpt <PATH>`"),
+            ("H: closed Foo", 1, "Quit"),
             ("H: rpct <a>", 1, "a call"),
             ("H: text a", 1, "octets in"),
             ("H: text \"a", 1, "at the end of the text"),

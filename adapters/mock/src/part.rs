@@ -42,16 +42,18 @@ impl Part {
         wire.never_would_block();
         let clock = wire.clock().clone();
         let began = clock.now();
+        let mut player = Player::new(script, side);
+        let result = player.check().err().map(Err);
         Self {
-            player: Player::new(script, side),
-            wire: Some(wire),
+            player,
+            wire: result.is_none().then_some(wire),
             unsent: Vec::new(),
             passes: None,
             clock,
             began,
             now: began,
             sleep: None,
-            result: None,
+            result,
             is_over: false,
             is_stuck: false,
         }
@@ -103,7 +105,8 @@ impl Part {
                         self.player.fails("a server that can be told to stop".into(), "one behind a wire".into());
                     self.finish(Err(mismatch));
                 }
-                Ok(Step::Listen) if self.player.quiet() => {}
+                // The other side waits, and had time to say something.
+                Ok(Step::Listen) if !moved && self.player.quiet() => {}
                 Ok(Step::Listen) => return self.turned(moved, None),
             }
             moved = true;
@@ -126,7 +129,11 @@ impl Part {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let until = match self.turn() {
-                Turn::Moved => continue,
+                Turn::Moved => {
+                    // The other side has its turn first.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Turn::Waits(until) => until,
             };
             if let Some(wire) = &self.wire {
@@ -165,14 +172,20 @@ impl Part {
             Some(result) => result.err(),
             None => Some(self.player.nothing()),
         };
-        let on_the_wire = on_the_wire.map(|mismatch| mismatch.waits(self.waits()));
+        let on_the_wire = on_the_wire.map(|mismatch| match self.waits() {
+            Some(waits) => mismatch.waits(waits),
+            None => mismatch,
+        });
         let mismatch = match notes {
             Some(notes) => Mismatch::first(script, notes, on_the_wire),
             None => on_the_wire,
         };
         match mismatch {
             Some(mismatch) => Err(mismatch.how(how(script, "")).heard(heard)),
-            None => Ok(Played { said: self.player.all().to_vec(), heard, took, is_stuck: self.is_stuck }),
+            None => {
+                let (said, told) = (self.player.all().to_vec(), self.player.told().to_vec());
+                Ok(Played { said, told, heard, took, is_stuck: self.is_stuck })
+            }
         }
     }
 
@@ -188,9 +201,14 @@ impl Part {
         self.player.fails(self.player.waits_for(), got).how(how(self.player.script(), ""))
     }
 
-    fn waits(&self) -> String {
-        let other = if self.is_stuck { "the other side waited too, and gave up" } else { "the other side ended" };
-        alloc::format!("the script waits for {}; {other}", self.player.waits_for())
+    /// What both sides waited for, if that is why it went wrong.
+    fn waits(&self) -> Option<String> {
+        let other = match () {
+            () if self.is_stuck => "the other side waited too, and would have for ever",
+            () if self.player.is_closed() => "the other side ended",
+            () => return None,
+        };
+        Some(alloc::format!("the script waits for {}; {other}", self.player.waits_for()))
     }
 }
 

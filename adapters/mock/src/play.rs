@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use smtpd_core::server::{Handler, Peer, Session};
 
 use crate::notes::Notes;
 use crate::player::{Player, Step};
-use crate::{Act, Actor, Clock, End, Mismatch, Mode, Reads, Script, Side, Witness};
+use crate::{Act, Actor, Clock, End, Mismatch, Mode, Reads, Script, Side, Witness, escape};
 
 /// A way to reach a server.
 pub trait Driver {
@@ -61,17 +62,31 @@ pub enum Received {
 }
 
 /// What came of a dialogue that was as its script says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Played {
     /// All that the other side said.
     pub said: Vec<u8>,
+    /// All that the script's side said.
+    pub told: Vec<u8>,
     /// All that the handler heard, if the script had one: `rcpt <b@b.example>`.
     pub heard: Vec<String>,
     /// The time that it took, on its clock.
     pub took: Duration,
     /// The other side would have waited for ever: it has no timeout of its own.
     pub is_stuck: bool,
+}
+
+impl fmt::Debug for Played {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Played")
+            .field("said", &format_args!("\"{}\"", escape(&self.said)))
+            .field("told", &format_args!("\"{}\"", escape(&self.told)))
+            .field("heard", &self.heard)
+            .field("took", &self.took)
+            .field("is_stuck", &self.is_stuck)
+            .finish()
+    }
 }
 
 /// How long a server in another thread may take to end after its client went.
@@ -152,7 +167,10 @@ fn perform(
     let mismatch = Mismatch::first(script, notes, on_the_wire).or_else(late);
     match mismatch {
         Some(mismatch) => Err(mismatch.how(how(script, driver)).heard(notes.calls())),
-        None => Ok(Played { said: player.all().to_vec(), heard: notes.calls(), took, is_stuck: false }),
+        None => {
+            let (said, told) = (player.all().to_vec(), player.told().to_vec());
+            Ok(Played { said, told, heard: notes.calls(), took, is_stuck: false })
+        }
     }
 }
 
@@ -172,6 +190,7 @@ pub(crate) fn how(script: &Script, driver: &str) -> String {
 
 fn converse(player: &mut Player, connection: &mut dyn Connection, took: &mut Duration) -> Result<(), Box<Mismatch>> {
     let mut said = Vec::new();
+    player.check()?;
     loop {
         match player.step()? {
             Step::Done => return Ok(()),

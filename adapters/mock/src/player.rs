@@ -24,6 +24,8 @@ pub(crate) struct Player {
     heard: Vec<u8>,
     /// All that the other side said.
     all: Vec<u8>,
+    /// All that this side said.
+    told: Vec<u8>,
     names: Names,
     rows: Vec<Row>,
     /// The other side will say nothing any more.
@@ -31,6 +33,8 @@ pub(crate) struct Player {
     is_stalled: bool,
     /// This side closed its end before the script's.
     is_gone: bool,
+    /// The other side says nothing behind the script's end.
+    is_quiet: bool,
 }
 
 /// What the player does next.
@@ -54,11 +58,13 @@ impl Player {
             said: 0,
             heard: Vec::new(),
             all: Vec::new(),
+            told: Vec::new(),
             names: Names::new(),
             rows: Vec::new(),
             is_closed: false,
             is_stalled: false,
             is_gone: false,
+            is_quiet: false,
         }
     }
 
@@ -84,6 +90,31 @@ impl Player {
     /// All that the other side said.
     pub(crate) fn all(&self) -> &[u8] {
         &self.all
+    }
+
+    /// All that this side said.
+    pub(crate) fn told(&self) -> &[u8] {
+        &self.told
+    }
+
+    /// Whether all that this side says can be said: known before it begins.
+    pub(crate) fn check(&mut self) -> Result<(), Box<Mismatch>> {
+        for (at, entry) in self.script.entries.iter().enumerate() {
+            if let What::Says(side, said) = &entry.what
+                && *side == self.side
+                && said.is_open()
+            {
+                self.next = at;
+                let part = if self.side == Side::Client { "client" } else { "server" };
+                return Err(self.fails(format!("octets to say, for the script plays the {part}"), said.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all was said and heard.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.next == self.script.entries.len()
     }
 
     /// What comes next.
@@ -139,6 +170,10 @@ impl Player {
 
     /// The other side will say nothing more as things stand: a run of any lines is over. False: that changes nothing.
     pub(crate) fn quiet(&mut self) -> bool {
+        if self.is_at_end() && self.side == Side::Server && !self.is_stalled && !self.is_quiet {
+            self.is_quiet = true;
+            return true;
+        }
         let is_lines =
             matches!(self.script.entries.get(self.next).map(|entry| &entry.what), Some(What::Says(_, Said::Lines)));
         if is_lines && self.is_a_say_next() {
@@ -202,6 +237,7 @@ impl Player {
             at += 1;
         }
         self.said = at;
+        self.told.extend_from_slice(&octets);
         octets
     }
 
@@ -244,7 +280,7 @@ impl Player {
         }
     }
 
-    /// All was said and heard: a server closes its end, a client waits for the server's.
+    /// All was said and heard. Whoever has something to say now says too much; a server that hears nothing closes.
     fn end(&mut self) -> Result<Step, Box<Mismatch>> {
         if self.is_gone {
             return Ok(Step::Done);
@@ -255,7 +291,7 @@ impl Player {
         }
         match self.side {
             Side::Client if !self.is_closed => Ok(Step::Listen),
-            Side::Server if self.is_stalled && !self.is_closed => Ok(Step::Listen),
+            Side::Server if !self.is_closed && (self.is_stalled || !self.is_quiet) => Ok(Step::Listen),
             _ => Ok(Step::Done),
         }
     }

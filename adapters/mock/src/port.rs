@@ -1,6 +1,7 @@
 //! Plays one side of a script on a real port, in real time.
 
 use std::boxed::Box;
+use std::format;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::string::{String, ToString};
@@ -27,7 +28,8 @@ impl Script {
     /// The first difference in what the client says; or no client came, or it did not go on within the limit.
     pub fn serve_on(&self, listener: &TcpListener, limit: Duration) -> Result<Played, Box<Mismatch>> {
         let until = Deadline::new(limit);
-        let player = Player::new(self, Side::Server);
+        let mut player = Player::new(self, Side::Server);
+        player.check()?;
         match accept(listener, &until) {
             Ok(stream) => converse(player, stream, &until),
             Err(why) => Err(player.fails("a client that connects".into(), why)),
@@ -40,7 +42,8 @@ impl Script {
     /// The first difference in what the server says; or it can't be reached, or did not go on within the limit.
     pub fn call_on(&self, server: impl ToSocketAddrs, limit: Duration) -> Result<Played, Box<Mismatch>> {
         let until = Deadline::new(limit);
-        let player = Player::new(self, Side::Client);
+        let mut player = Player::new(self, Side::Client);
+        player.check()?;
         match TcpStream::connect(server) {
             Ok(stream) => converse(player, stream, &until),
             Err(error) => Err(player.fails("a server that can be reached".into(), error.to_string())),
@@ -50,24 +53,25 @@ impl Script {
 
 /// Waits for a client without blocking for ever.
 fn accept(listener: &TcpListener, until: &Deadline) -> Result<TcpStream, String> {
-    let accept = || {
-        listener.set_nonblocking(true)?;
-        loop {
-            match listener.accept() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock && !until.is_over() => {
-                    sleep(Duration::from_millis(1));
-                }
-                accepted => return accepted,
-            }
-        }
-    };
-    let accepted = accept();
-    let _ = listener.set_nonblocking(false);
-    let (stream, _) = accepted.map_err(|error: std::io::Error| match error.kind() {
+    accept_unless(listener, || until.is_over()).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock if until.is_done() => "none, and the client is done".into(),
         ErrorKind::WouldBlock => "none until the limit".into(),
         _ => error.to_string(),
-    })?;
-    Ok(stream)
+    })
+}
+
+fn accept_unless(listener: &TcpListener, is_over: impl Fn() -> bool) -> std::io::Result<TcpStream> {
+    listener.set_nonblocking(true)?;
+    let accepted = loop {
+        // Looked at before: who connected until then is accepted.
+        let is_over = is_over();
+        match listener.accept() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !is_over => sleep(Duration::from_millis(1)),
+            accepted => break accepted,
+        }
+    };
+    let _ = listener.set_nonblocking(false);
+    Ok(accepted?.0)
 }
 
 fn converse(mut player: Player, mut stream: TcpStream, until: &Deadline) -> Result<Played, Box<Mismatch>> {
@@ -78,13 +82,18 @@ fn converse(mut player: Player, mut stream: TcpStream, until: &Deadline) -> Resu
     let way = how(player.script(), "on a port");
     loop {
         match player.step().map_err(|mismatch| mismatch.how(way.clone()))? {
-            Step::Done | Step::Act(Act::Drop) => {
+            Step::Done => {
+                player.hear(&close(&stream));
+                player.step().map_err(|mismatch| mismatch.how(way.clone()))?;
+                break;
+            }
+            Step::Act(Act::Drop) => {
                 close(&stream);
-                return Ok(Played { said: player.all().to_vec(), took: began.elapsed(), ..Played::default() });
+                break;
             }
             Step::Act(Act::Reset) => {
                 let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-                return Ok(Played { said: player.all().to_vec(), took: began.elapsed(), ..Played::default() });
+                break;
             }
             Step::Act(Act::Stop) => {
                 return Err(player.fails("a server that can be told to stop".into(), "one on a port".into()));
@@ -96,6 +105,8 @@ fn converse(mut player: Player, mut stream: TcpStream, until: &Deadline) -> Resu
             Step::Listen => hear(&mut player, &mut stream, until).map_err(|mismatch| mismatch.how(way.clone()))?,
         }
     }
+    let (said, told) = (player.all().to_vec(), player.told().to_vec());
+    Ok(Played { said, told, took: began.elapsed(), ..Played::default() })
 }
 
 fn write(stream: &mut TcpStream, octets: &[u8], until: &Deadline) -> std::io::Result<()> {
@@ -136,17 +147,19 @@ fn hear(player: &mut Player, stream: &mut TcpStream, until: &Deadline) -> Result
     }
 }
 
-/// Closes in an orderly way: reads and throws away what still comes, until the other end closes too.
-fn close(stream: &TcpStream) {
+/// Closes in an orderly way: reads what still comes, until the other end closes too.
+fn close(stream: &TcpStream) -> Vec<u8> {
     let _ = stream.shutdown(Shutdown::Write);
     let until = Deadline::new(LINGER);
-    let mut octets = [0; 4_096];
+    let (mut said, mut octets) = (Vec::new(), [0; 4_096]);
     while !until.is_over() {
         let _ = stream.set_read_timeout(Some(until.left()));
-        if !matches!((&mut &*stream).read(&mut octets), Ok(1..)) {
-            return;
+        match (&mut &*stream).read(&mut octets) {
+            Ok(read @ 1..) => said.extend_from_slice(octets.get(..read).unwrap_or(&[])),
+            _ => break,
         }
     }
+    said
 }
 
 /// When a dialogue has to be over.
@@ -170,13 +183,18 @@ impl Deadline {
         self.rest().is_zero()
     }
 
+    fn is_done(&self) -> bool {
+        self.done.get().is_some()
+    }
+
     fn rest(&self) -> Duration {
         let at = self.done.get().map_or(self.at, |done| self.at.min(*done + LINGER));
         at.saturating_duration_since(Instant::now())
     }
 }
 
-/// Scripts that play the server on a port, in a thread: one for each connection, in this order.
+/// Scripts that play the server on a port, in a thread: one for each connection, in this order. A connection more than
+/// that is a mismatch.
 ///
 /// ```
 /// use std::io::Read;
@@ -203,13 +221,21 @@ pub fn listen(scripts: impl IntoIterator<Item = Script>, limit: Duration) -> std
     let thread = spawn(move || {
         let mut played = Vec::new();
         for script in &scripts {
-            let player = Player::new(script, Side::Server);
+            let mut player = Player::new(script, Side::Server);
+            player.check()?;
             played.push(match accept(&listener, &until) {
                 Ok(stream) => converse(player, stream, &until)?,
-                Err(why) => return Err(player.fails("a client that connects".into(), why)),
+                Err(why) => {
+                    return Err(player.fails(format!("connection {} of {}", played.len() + 1, scripts.len()), why));
+                }
             });
         }
-        Ok(played)
+        // Nobody may connect once more.
+        let Some(last) = scripts.last() else { return Ok(played) };
+        match accept_unless(&listener, || until.is_done()) {
+            Ok(_) => Err(Mismatch::new(last, None, format!("{} connections", scripts.len()), "one more".into(), &[])),
+            Err(_) => Ok(played),
+        }
     });
     Ok(Listening { address, done, thread })
 }
@@ -230,7 +256,7 @@ impl Listening {
         self.address
     }
 
-    /// To be called when the client is done: what it said, for each connection. What does not come within a second counts
+    /// To be called when the client is done: what was said, for each connection. What does not come within a second counts
     /// as missing.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! `reads N` octets at once, `cut N` reads up to this octet first, `limit 2h` of time in all, which is an hour by default),
 //! and `not DRIVER: reason`.
 
+use alloc::format;
 use alloc::string::String;
 
 use smtpd_core::server::Extensions;
@@ -13,6 +14,9 @@ use smtpd_core::wire::split;
 
 use crate::parse::time;
 use crate::{Mode, Reads, Script};
+
+const SETTINGS: &str = "host, greeting, size, drain, line, recipients, commands, errors, transactions, timer, lmtp, \
+    no_hello_needed, disable, without, room, backlog, acts_on, limit, pipelined, reads, cut, not";
 
 impl Script {
     /// Sets what stands behind `@ `.
@@ -75,7 +79,7 @@ impl Script {
                 self.reads = Reads::Cut(parsed(value)?);
                 return Ok(());
             }
-            _ => return Err("the name of a setting".into()),
+            _ => return Err(format!("the name of a setting: {SETTINGS}")),
         }
         self.settings.push(setting.into());
         Ok(())

@@ -150,6 +150,8 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
     /// Many exchanges at once first, from the end, where what came after the failure is.
     fn leave_out_exchanges(&mut self) {
         let mut count = self.exchanges().len();
+        // A mail is a run of some exchanges, wherever it begins.
+        let is_short = count <= 40;
         while count > 0 {
             let mut begin = self.exchanges().len().saturating_sub(count);
             loop {
@@ -165,9 +167,9 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
                 if begin == 0 {
                     break;
                 }
-                begin = begin.saturating_sub(count);
+                begin = begin.saturating_sub(if is_short { 1 } else { count });
             }
-            count /= 2;
+            count = if is_short { count - 1 } else { count / 2 };
         }
         // What comes behind the failure within its exchange, from the end.
         for at in (0..self.best.entries.len()).rev() {
@@ -248,12 +250,13 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
         }
     }
 
-    /// Shorter raw octets and shorter lines.
+    /// Shorter raw octets and shorter lines; a server's lines keep their codes, or they would be none.
     fn leave_out_octets(&mut self) {
         for at in 0..self.best.entries.len() {
+            let is_reply = matches!(self.best.entries[at].what, What::Says(Side::Server, _));
             let Some(mut len) = octets(&self.best.entries[at]).map(<[u8]>::len) else { continue };
             while len > 0 {
-                let mut from = 0;
+                let mut from = if is_reply { "250 ".len() } else { 0 };
                 while let Some(all) = octets(&self.best.entries[at]).filter(|all| from + len <= all.len()) {
                     let shorter = [&all[..from], &all[from + len..]].concat();
                     let mut entries = self.best.entries.to_vec();

@@ -146,5 +146,5 @@ fn what_fails_at_once_is_shown_whole() {
     assert_eq!((&mismatch.expected[..], &mismatch.got[..4]), ("250 {*}\\r\\n", "354 "));
     assert_eq!(found.script.reads, Reads::Of(usize::MAX));
     assert_eq!(mismatch.line, found.script.to_string().lines().position(|line| line == "S: 250 {*}").unwrap() + 1);
-    assert!(format!("{found:?}").starts_with("mail.txt fails: LockStep, "), "{found}");
+    assert!(format!("{found:?}").starts_with("mail.txt fails: whole reads (run 1;"), "{found}");
 }

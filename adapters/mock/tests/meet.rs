@@ -304,7 +304,12 @@ fn on_a_port() {
     let wrong = read("S: 220 hi\nC: EHLO {*}\n").1.unwrap_err();
     assert_eq!((wrong.line, &wrong.got[..], &wrong.how[..]), (2, "nothing, and the end", "on a port, whole reads"));
     let nobody = listen([script(SERVER)], limit).unwrap().finish().unwrap_err();
-    assert_eq!((&nobody.expected[..], &nobody.got[..]), ("a client that connects", "none until the limit"));
+    assert_eq!((&nobody.expected[..], &nobody.got[..]), ("connection 1 of 1", "none, and the client is done"));
+    let server = listen([script("S: 421 busy\n")], limit).unwrap();
+    let codes = [(); 2].map(|()| talk(connect(server.address()).unwrap(), &[]).map_err(|_| ()));
+    assert_eq!(codes[0], Ok(vec!["421".to_string()]));
+    let twice = server.finish().unwrap_err();
+    assert_eq!((&twice.expected[..], &twice.got[..]), ("1 connections", "one more"));
     let began = Instant::now();
     let server = listen([script(SERVER)], limit).unwrap();
     let stays = connect(server.address()).unwrap();

@@ -31,7 +31,7 @@ pub enum State {
     /// The end has come, which the handler has to hear.
     Closing(Ending),
     /// It is over.
-    Closed(Ending),
+    Closed,
 }
 
 /// What was asked and not answered yet.
@@ -201,7 +201,7 @@ impl Order {
     /// The end comes, unless it came before.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn close(&mut self, why: Ending) {
-        if !matches!(self.state, State::Closing(_) | State::Closed(_)) {
+        if !matches!(self.state, State::Closing(_) | State::Closed) {
             self.state = State::Closing(why);
             self.question = Question::None;
         }

@@ -67,6 +67,7 @@ pub struct Session<'c, L: Store = Vec<u8, 1024>, O: Store = Vec<u8, 1024>> {
     due: Due<'c>,
     /// The newest open question was answered out of turn: it gets 451.
     is_faulty: bool,
+    ending: Option<Ending>,
     epoch: u32,
     kept: Kept,
     line: L,
@@ -94,6 +95,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             text: Text::new(&config.limits),
             due: Due::Nothing,
             is_faulty: false,
+            ending: None,
             epoch: 0,
             kept: Kept::Start,
             line,
@@ -114,7 +116,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             return Event::Idle;
         }
         if let State::Closing(why) = self.order.state {
-            self.order.state = State::Closed(why);
+            (self.order.state, self.ending) = (State::Closed, Some(why));
             return Event::Closed(why);
         }
         if !self.output.has_room() || self.is_faulty() {
@@ -130,7 +132,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
                 Event::Reset
             }
             (State::Complete(asked), Question::None) => self.next_message(asked),
-            (State::New | State::Complete(_) | State::Closed(_), _) => Event::Idle,
+            (State::New | State::Complete(_) | State::Closed, _) => Event::Idle,
             #[cfg(feature = "starttls")]
             (State::Tls, _) => Event::Idle,
             _ => self.command(input),
@@ -285,10 +287,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
     /// How it ended, once it is over: after [`Event::Closed`].
     #[must_use]
     pub const fn ending(&self) -> Option<Ending> {
-        match self.order.state {
-            State::Closed(why) => Some(why),
-            _ => None,
-        }
+        self.ending
     }
 
     /// The timers of its settings: for who asks its handler while an [`Event`] lends the session.
@@ -360,7 +359,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         let is_heard = match self.order.state {
             #[cfg(feature = "starttls")]
             State::Tls => false,
-            state => !matches!(state, State::Closing(_) | State::Closed(_)),
+            state => !matches!(state, State::Closing(_) | State::Closed),
         };
         if let (true, Some(reply)) = (is_heard && self.can_answer(), reply) {
             self.output.reply(reply, self.config);

@@ -168,7 +168,7 @@ fn is_read<L: Store, O: Store>(session: &Session<'_, L, O>, input: &[u8]) -> boo
 /// Why nothing moved.
 fn idle<L: Store, O: Store>(session: &Session<'_, L, O>, input: &[u8], open: u16) -> Progress {
     match session.state() {
-        State::Closed(_) => Progress::Closed,
+        State::Closed => Progress::Closed,
         #[cfg(feature = "starttls")]
         State::Tls => Progress::StartTls,
         _ if open > 0 => Progress::Wait { read: input.is_empty() && session.takes_more() },
