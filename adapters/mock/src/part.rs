@@ -177,6 +177,17 @@ impl Part {
         }
     }
 
+    /// As [`end`](Self::end), where the other side is through: its handler has to know that the session is over, for only
+    /// then is what it did not hear known to be missing.
+    pub(crate) fn end_of_session(&mut self, notes: Option<&Notes>) -> Result<Played, Box<Mismatch>> {
+        let played = self.end(notes)?;
+        if notes.is_none_or(Notes::is_gone) {
+            return Ok(played);
+        }
+        let mismatch = self.player.fails("the end of the session".into(), "none".into());
+        Err(mismatch.how(how(self.player.script(), "")).heard(played.heard))
+    }
+
     /// The other side did not end within the script's limit.
     pub(crate) fn never_ended(&self) -> Box<Mismatch> {
         let got = "it goes on until the script's limit".into();
