@@ -4,7 +4,9 @@ use std::task::Waker;
 
 use smtpd_core::handlers::Sink;
 use smtpd_core::server::{Answer, Config, Flow, Handler, Peer, Progress, Rcpt, Session, step};
-use smtpd_mock::{Act, Actor, Connection, Driver, Memory, Mismatch, Played, Received, Script, play};
+use smtpd_mock::{
+    Act, Actor, Bounds, Connection, Driver, Memory, Mismatch, Played, Received, Script, Side, explore, play,
+};
 
 fn script(text: &str) -> Script {
     Script::parse("a.txt", text).unwrap()
@@ -319,4 +321,19 @@ S: 550 5.1.1 never
 H: closed Lost
 ";
     play(&script(text), &Memory::new(|config| Session::new(config, Peer::default()))).unwrap();
+}
+
+#[test]
+fn what_is_made_smaller_stays_the_same_failure() {
+    let text =
+        "S: 220 {*}\nC: HELO me\nS: 250 {*}\nC: NOOP\nS: 250 {*}\nC: VRFY bob\nS: 252 {*}\nC: QUIT\nS: 221 {*}\n";
+    let found = explore(&script(text), Side::Client, Bounds::default(), |script| {
+        let heard = script.play(&mut Sink)?.heard;
+        assert!(!heard.iter().any(|call| call.starts_with("verify")), "{} calls, one of them verify", heard.len());
+        assert!(heard.len() > 2, "nothing was asked");
+        Ok(())
+    });
+    let found = found.unwrap_err();
+    assert!(found.failure.to_string().starts_with("3 calls, one of them verify"), "{found}");
+    assert!(found.script.to_string().contains("VRFY"), "{found}");
 }
