@@ -138,10 +138,12 @@ impl Script {
             return Ok(());
         }
         const EXPECTED: &str = "`C: `, `B: `, `S: `, `SB: `, `H: `, `H?: `, `@ setting`, `@+30s`, `!drop`, `!reset`, `!stall`, `!stop` or `#`";
+        const MOST: u32 = 1_000_000;
+        const COUNT: &str = "a number behind `*`, at most a million";
         let (kind, rest) = text.split_once(':').ok_or(EXPECTED)?;
         let rest = rest.strip_prefix(' ').unwrap_or(rest);
         let (kind, count) = match kind.split_once('*') {
-            Some((kind, count)) => (kind, count.parse().map_err(|_| "a number behind `*`")?),
+            Some((kind, count)) => (kind, count.parse().ok().filter(|count| *count <= MOST).ok_or(COUNT)?),
             None => (kind, 1),
         };
         for turn in 1..=count {
@@ -327,6 +329,8 @@ mod tests {
             ("C: a\nQ: b", 2, "`C: `"),
             ("C a", 1, "`C: `"),
             ("C*x: a", 1, "a number"),
+            ("C*1000001: a", 1, "a million"),
+            (r"B: \(9999999999999999999:a)", 1, "256 MiB"),
             ("H: rpct <a>", 1, "a call"),
             ("H: text a", 1, "octets in"),
             ("H: text \"a", 1, "at the end of the text"),

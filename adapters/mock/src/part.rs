@@ -62,7 +62,7 @@ impl Part {
         let mut moved = false;
         while let Some(wire) = &mut self.wire {
             self.now = self.clock.now();
-            if self.now >= self.began + self.player.script().limit {
+            if self.now >= self.began.saturating_add(self.player.script().limit) {
                 let got = "nothing until the script's limit".into();
                 self.finish(Err(self.player.fails(self.player.waits_for(), got)));
                 return Turn::Moved;
@@ -90,7 +90,7 @@ impl Part {
                 Err(mismatch) => self.finish(Err(mismatch)),
                 Ok(Step::Done) => self.finish(Ok(())),
                 Ok(Step::Say(octets)) => self.unsent = octets,
-                Ok(Step::Pass(time)) => self.passes = Some(self.now + time),
+                Ok(Step::Pass(time)) => self.passes = Some(self.now.saturating_add(time)),
                 Ok(Step::Act(Act::Reset)) => {
                     wire.reset();
                     self.finish(Ok(()));
@@ -142,7 +142,7 @@ impl Part {
     }
 
     fn limit(&self) -> Duration {
-        self.began + self.player.script().limit
+        self.began.saturating_add(self.player.script().limit)
     }
 
     /// The other side is done; what came of it all.

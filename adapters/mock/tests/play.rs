@@ -1,11 +1,13 @@
 //! Scripts against handlers: what differs is shown well, and everything ends.
 
 use std::task::Waker;
+use std::time::Duration;
 
 use smtpd_core::handlers::Sink;
 use smtpd_core::server::{Answer, Config, Flow, Handler, Peer, Progress, Rcpt, Session, step};
 use smtpd_mock::{
-    Act, Actor, Bounds, Connection, Driver, Memory, Mismatch, Played, Received, Script, Side, explore, play,
+    Act, Actor, Bounds, Clock, Connection, Driver, Links, Memory, Mismatch, Played, Received, Script, Side, explore,
+    play,
 };
 
 fn script(text: &str) -> Script {
@@ -336,4 +338,19 @@ fn what_is_made_smaller_stays_the_same_failure() {
     let found = found.unwrap_err();
     assert!(found.failure.to_string().starts_with("3 calls, one of them verify"), "{found}");
     assert!(found.script.to_string().contains("VRFY"), "{found}");
+}
+
+#[test]
+fn the_greatest_numbers_are_numbers() {
+    let longest = "S: 220 {*}\n@+1s\n@+18446744073709551615s\nS: 421 {*}\n";
+    assert_eq!(script(longest).play(&mut Sink).unwrap().took.as_secs(), u64::MAX);
+    script(&format!("@ limit 18446744073709551615s\n{longest}")).play(&mut Sink).unwrap();
+    let clock = Clock::new();
+    clock.advance(Duration::from_secs(1));
+    let served = script("@ limit 18446744073709551615s\n@+18446744073709551615s\n")
+        .serve_over(Links { clock, ..Links::default() }, |mut wire| std::io::Read::read(&mut wire, &mut [0]));
+    assert_eq!(served.map(drop).unwrap_err().got, "nothing until the script's limit");
+    let later = script("S: 220 {*}\nC: HELO a\nH: helo a => later*4294967295\nS: 421 4.4.2 {*}\n");
+    let memory = Memory::new(|config| Session::new(config, Peer::default())).later(2);
+    assert_eq!(play(&later, &memory).map(drop).unwrap_err().got, "H: closed Expired");
 }
