@@ -4,7 +4,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use smtpd_core::handlers::Sink;
-use smtpd_core::server::{Answer, Config, Flow, Handler, Peer, Progress, Rcpt, Session, step};
+use smtpd_core::server::{Answer, Config, Ending, Flow, Handler, Peer, Progress, Rcpt, Session, step};
 use smtpd_mock::{
     Act, Actor, Bounds, Clock, Connection, Driver, Links, Memory, Mismatch, Played, Received, Script, Side, explore,
     play,
@@ -296,6 +296,27 @@ fn a_transaction_ends_once() {
         assert_eq!(answered(play(&script, &Mad(*mistake))), Err("H: a transaction that ends once".into()));
     }
     assert!(play(&script, &Mad(mistakes[4])).is_ok());
+    let others: [(fn(&mut Actor), &str); 3] = [
+        (
+            |actor| {
+                let _ = actor.text(b"a");
+            },
+            "H: a transaction that ends once",
+        ),
+        (
+            |actor| {
+                let _ = actor.text(b"");
+            },
+            "H: text that there is room for",
+        ),
+        (
+            |actor| [Ending::Quit, Ending::Lost].into_iter().for_each(|why| actor.closed(why)),
+            "H: a session that ends once",
+        ),
+    ];
+    for (mistake, expected) in others {
+        assert_eq!(answered(play(&script, &Mad(mistake))), Err(expected.into()));
+    }
     let mut actor = Actor::new(&script);
     let notes = actor.notes();
     mail(&mut actor);
