@@ -51,7 +51,8 @@ impl Actor {
     /// Finds the call in the script and gives its answer.
     fn hear(&mut self, call: &str) -> Answer<'_> {
         let found = self.calls.hear(call);
-        let later = self.later + found.and_then(|number| self.calls.call(number)).map_or(0, |call| call.later);
+        let later = found.and_then(|number| self.calls.call(number)).map_or(0, |call| call.later);
+        let later = later.saturating_add(self.later);
         let is_mail = call.starts_with("mail");
         if later > 0 || !self.open.is_empty() {
             self.open.push_back((found, is_mail, later));

@@ -34,6 +34,8 @@ enum Transaction {
     Complete(u16),
 }
 
+const ONCE: &str = "a transaction that ends once";
+
 impl Calls {
     pub(crate) fn new(script: &Script) -> Self {
         let list: Vec<usize> = script.calls().map(|(at, _)| at).collect();
@@ -69,6 +71,9 @@ impl Calls {
     pub(crate) fn hear(&mut self, call: &str) -> Option<usize> {
         self.end_text(call);
         self.note(call);
+        if call.starts_with("closed") && self.notes.is_gone() {
+            self.mistake("a session that ends once", call);
+        }
         let mut skipped = self.next;
         while let Some(candidate) = self.call(skipped) {
             if is_same(candidate, call) {
@@ -101,7 +106,10 @@ impl Calls {
     /// Text was heard; the number of the script's call if it is refused there.
     pub(crate) fn hear_text(&mut self, octets: &[u8], room: usize) -> Option<usize> {
         if octets.is_empty() || octets.len() > room {
-            self.differ(&format!("{} octets of text at once, with room for {room}", octets.len()));
+            self.mistake("text that there is room for", &format!("{} octets at once, room for {room}", octets.len()));
+        }
+        if self.transaction != Transaction::Open {
+            self.mistake(ONCE, "text, without a transaction");
         }
         self.text.extend_from_slice(octets);
         while let Some((number, text)) = self.expected_text()
@@ -172,7 +180,7 @@ impl Calls {
     /// MAIL was accepted.
     pub(crate) fn begin(&mut self) {
         if self.transaction == Transaction::Open {
-            self.mistake("mail, accepted within a transaction");
+            self.mistake(ONCE, "mail, accepted within a transaction");
         }
         self.transaction = Transaction::Open;
     }
@@ -185,7 +193,7 @@ impl Calls {
             Transaction::Complete(asked) => recipient == asked,
         };
         if !is_next {
-            self.mistake(&format!("message {recipient}, without a transaction"));
+            self.mistake(ONCE, &format!("message {recipient}, without a transaction"));
         }
         self.transaction = Transaction::Complete(recipient.saturating_add(1));
     }
@@ -193,7 +201,7 @@ impl Calls {
     /// A transaction came to nothing.
     pub(crate) fn reset(&mut self) {
         if self.transaction != Transaction::Open {
-            self.mistake("reset, without a transaction");
+            self.mistake(ONCE, "reset, without a transaction");
         }
         self.transaction = Transaction::None;
     }
@@ -228,9 +236,9 @@ impl Calls {
         self.notes.differ(Difference { at, expected, got: got.into(), is_late });
     }
 
-    fn mistake(&self, what: &str) {
-        let expected = "a transaction that ends once".into();
-        self.notes.differ(Difference { at: None, expected, got: what.into(), is_late: false });
+    /// What is wrong whatever the script says.
+    fn mistake(&self, expected: &str, got: &str) {
+        self.notes.differ(Difference { at: None, expected: expected.into(), got: got.into(), is_late: false });
     }
 }
 

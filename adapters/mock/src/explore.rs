@@ -145,10 +145,25 @@ impl Failure {
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Mismatch(one), Self::Mismatch(other)) => one.is_same(other),
-            (Self::Broken(_), Self::Broken(_)) => true,
+            (Self::Broken(one), Self::Broken(other)) => kind(one).eq(kind(other)),
             _ => false,
         }
     }
+
+    /// Whether that was so with the same script, its lines numbered in another way.
+    pub(crate) fn is_renumbered(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mismatch(one), Self::Mismatch(other)) => {
+                kind(&one.expected).eq(kind(&other.expected)) && kind(&one.got).eq(kind(&other.got))
+            }
+            _ => self.is_same(other),
+        }
+    }
+}
+
+/// The first line of what is broken, its numbers aside: the smaller a script, the smaller they are.
+fn kind(what: &str) -> impl Iterator<Item = char> {
+    what.chars().take_while(|letter| *letter != '\n').filter(|letter| !letter.is_ascii_digit())
 }
 
 impl From<Box<Mismatch>> for Failure {

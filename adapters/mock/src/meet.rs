@@ -189,7 +189,7 @@ impl Script {
             part.is_stuck = stuck.was_stuck();
             drop(stuck);
             match result {
-                Ok(result) => Ok((result, part.end(notes)?)),
+                Ok(result) => Ok((result, part.end_of_session(notes)?)),
                 Err(why) => Err(part.panicked(&why)),
             }
         })
@@ -209,7 +209,7 @@ impl Script {
             Poll::Pending => part.poll(cx).map(|()| None),
         });
         match result.await {
-            Some(result) => Ok((result, part.end(notes)?)),
+            Some(result) => Ok((result, part.end_of_session(notes)?)),
             None => {
                 part.is_stuck = true;
                 Err(part.end(notes).err().unwrap_or_else(|| part.never_ended()))

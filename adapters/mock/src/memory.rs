@@ -147,7 +147,7 @@ impl<'c, H: Handler, L: Store, O: Store> End<'c, H, L, O> {
 
     /// Lets time pass, and the session's timer with it; adds what it says.
     pub fn pass(&mut self, time: Duration, said: &mut Vec<u8>) {
-        let end = self.clock.now() + time;
+        let end = self.clock.now().saturating_add(time);
         loop {
             self.turn(said);
             let rest = end.saturating_sub(self.clock.now());

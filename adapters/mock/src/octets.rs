@@ -19,7 +19,10 @@ pub fn escape(octets: &[u8]) -> String {
     text
 }
 
-/// The octets that escaped text stands for. `\(1000:ab)` is `ab` a thousand times; no `)` inside.
+/// Octets of a repetition at most: more was not meant.
+const MOST: usize = 1 << 28;
+
+/// The octets that escaped text stands for. `\(1000:ab)` is `ab` a thousand times, 256 MiB at most; no `)` inside.
 ///
 /// # Errors
 /// What was expected, and where.
@@ -42,8 +45,12 @@ pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
             Some('(') => {
                 let (inner, after) = behind.as_str().split_once(')').ok_or("`)` at the end of a repetition")?;
                 let (count, what) = inner.split_once(':').ok_or("`count:octets` in a repetition")?;
-                let count = count.parse().map_err(|_| "a number of repetitions")?;
-                octets.extend(unescape(what)?.repeat(count));
+                let count: usize = count.parse().map_err(|_| "a number of repetitions")?;
+                let what = unescape(what)?;
+                if what.len().checked_mul(count).is_none_or(|len| len > MOST) {
+                    return Err("a repetition of at most 256 MiB".into());
+                }
+                octets.extend(what.repeat(count));
                 behind = after.chars();
             }
             _ => return Err(r#"one of \r \n \t \\ \" \xNN \(count:octets)"#.into()),
@@ -67,7 +74,17 @@ mod tests {
         assert_eq!(escape(&[[b'a'; 20], [b'\n'; 20]].concat()), r"\(20:a)\(20:\n)");
         assert_eq!(escape(&[b'a'; 19]), "a".repeat(19));
         assert_eq!(unescape(r"a\(3:.\r\n)b"), Ok(b"a.\r\n.\r\n.\r\nb".to_vec()));
-        for wrong in [r"\", r"\q", r"\x4", r"\xg0", r"\(3)", r"\(a:b)", r"\(3:b"] {
+        for wrong in [
+            r"\",
+            r"\q",
+            r"\x4",
+            r"\xg0",
+            r"\(3)",
+            r"\(a:b)",
+            r"\(3:b",
+            r"\(9999999999999999999:a)",
+            r"\(134217729:ab)",
+        ] {
             assert!(unescape(wrong).is_err(), "{wrong}");
         }
     }

@@ -166,7 +166,7 @@ impl Script {
 }
 
 /// The most that one line stands for.
-const MOST: usize = 100_000;
+const MOST: u32 = 100_000;
 
 /// `@+30s`, `!drop` and the like.
 fn happening(text: &str) -> Result<Option<What>, String> {
@@ -281,6 +281,7 @@ mod tests {
             ("H: data => 9", 1, "code"),
             ("H: rcpt a@b", 1, "`rcpt <PATH>`"),
             ("H: closed Foo", 1, "Quit"),
+            (r"B: \(9999999999999999999:a)", 1, "256 MiB"),
             ("H: rpct <a>", 1, "a call"),
             ("H: text a", 1, "octets in"),
             ("H: text \"a", 1, "at the end of the text"),

@@ -64,7 +64,7 @@ impl Part {
         let mut moved = false;
         while let Some(wire) = &mut self.wire {
             self.now = self.clock.now();
-            if self.now >= self.began + self.player.script().limit {
+            if self.now >= self.began.saturating_add(self.player.script().limit) {
                 let got = "nothing until the script's limit".into();
                 self.finish(Err(self.player.fails(self.player.waits_for(), got)));
                 return Turn::Moved;
@@ -92,7 +92,7 @@ impl Part {
                 Err(mismatch) => self.finish(Err(mismatch)),
                 Ok(Step::Done) => self.finish(Ok(())),
                 Ok(Step::Say(octets)) => self.unsent = octets,
-                Ok(Step::Pass(time)) => self.passes = Some(self.now + time),
+                Ok(Step::Pass(time)) => self.passes = Some(self.now.saturating_add(time)),
                 Ok(Step::Act(Act::Reset)) => {
                     wire.reset();
                     self.finish(Ok(()));
@@ -149,7 +149,7 @@ impl Part {
     }
 
     fn limit(&self) -> Duration {
-        self.began + self.player.script().limit
+        self.began.saturating_add(self.player.script().limit)
     }
 
     /// The other side is done; what came of it all.
@@ -187,6 +187,17 @@ impl Part {
                 Ok(Played { said, told, heard, took, is_stuck: self.is_stuck })
             }
         }
+    }
+
+    /// As [`end`](Self::end), where the other side is through: its handler has to know that the session is over, for only
+    /// then is what it did not hear known to be missing.
+    pub(crate) fn end_of_session(&mut self, notes: Option<&Notes>) -> Result<Played, Box<Mismatch>> {
+        let played = self.end(notes)?;
+        if notes.is_none_or(Notes::is_gone) {
+            return Ok(played);
+        }
+        let mismatch = self.player.fails("the end of the session".into(), "none".into());
+        Err(mismatch.how(how(self.player.script(), "")).heard(played.heard))
     }
 
     /// The other side did not end within the script's limit.

@@ -160,13 +160,13 @@ impl Said {
                         _ => Match::Begun,
                     };
                 };
-                let mut found = Names::new();
+                let mut found = Vec::new();
                 match is_match(pieces, &heard[..end], names, &mut found, folds) {
                     Ok(()) => {
-                        names.append(&mut found);
+                        names.extend(found.into_iter().map(|(name, octets)| (name, octets.to_vec())));
                         Match::Whole(end + 2)
                     }
-                    Err(left) => Match::Not(end - left),
+                    Err(left) => Match::Not(end - left.least),
                 }
             }
         }
@@ -223,37 +223,59 @@ fn reply(code: &[u8; 3], heard: &[u8]) -> Match {
 }
 
 /// The shortest octets for each placeholder that let the rest match; else how many were left at the least.
-fn is_match(pieces: &[Piece], line: &[u8], names: &Names, found: &mut Names, folds: bool) -> Result<(), usize> {
+///
+/// `found` is what new names stand for so far. Whatever a placeholder stands for, one behind it gets an end of what is
+/// left: if that matched no end, longer octets for the first help only if its name comes again.
+fn is_match<'l>(
+    pieces: &[Piece],
+    line: &'l [u8],
+    names: &Names,
+    found: &mut Vec<(String, &'l [u8])>,
+    folds: bool,
+) -> Result<(), Left> {
     let Some((piece, behind)) = pieces.split_first() else {
-        return if line.is_empty() { Ok(()) } else { Err(line.len()) };
+        return if line.is_empty() { Ok(()) } else { Err(Left { least: line.len(), is_final: false }) };
     };
     let known = match piece {
-        Piece::Octets(octets) => Some(octets),
+        Piece::Octets(octets) => Some(&octets[..]),
         Piece::Any => None,
-        Piece::Name(name) => names.get(name).or_else(|| found.get(name)),
+        Piece::Name(name) => {
+            let new = found.iter().find(|(new, _)| new == name).map(|(_, octets)| *octets);
+            names.get(name).map(|octets| &octets[..]).or(new)
+        }
     };
     if let Some(known) = known {
-        return match whole(known, line, folds) {
-            Match::Whole(len) => is_match(behind, &line[len..], names, found, folds),
-            Match::Begun => Err(0),
-            Match::Not(at) => Err(line.len() - at),
+        let left = match whole(known, line, folds) {
+            Match::Whole(len) => return is_match(behind, &line[len..], names, found, folds),
+            Match::Begun => 0,
+            Match::Not(at) => line.len() - at,
         };
+        return Err(Left { least: left, is_final: false });
     }
+    let comes_again = matches!(piece, Piece::Name(_)) && behind.contains(piece);
     let mut least = line.len();
     for len in 0..=line.len() {
-        let mut with = found.clone();
         if let Piece::Name(name) = piece {
-            with.insert(name.clone(), line[..len].to_vec());
+            found.push((name.clone(), &line[..len]));
         }
-        match is_match(behind, &line[len..], names, &mut with, folds) {
-            Ok(()) => {
-                *found = with;
-                return Ok(());
-            }
-            Err(left) => least = least.min(left),
+        let Err(left) = is_match(behind, &line[len..], names, found, folds) else { return Ok(()) };
+        if matches!(piece, Piece::Name(_)) {
+            found.pop();
+        }
+        least = least.min(left.least);
+        if left.is_final && !comes_again {
+            break;
         }
     }
-    Err(least)
+    Err(Left { least, is_final: !comes_again })
+}
+
+/// That a line does not match.
+struct Left {
+    /// Octets that were left at the least.
+    least: usize,
+    /// Nor does any end of it.
+    is_final: bool,
 }
 
 impl fmt::Display for Said {
@@ -330,6 +352,17 @@ mod tests {
             assert_eq!(find(pattern, b"m\xc1IL", true), Match::Not(1));
         }
         assert_eq!(Said::Octets(b"A".to_vec()).find(b"a", &mut Names::new(), true), Match::Not(0));
+    }
+
+    #[test]
+    fn placeholders_are_not_tried_in_every_combination() {
+        let line = "a".repeat(20_000) + "\r\n";
+        assert_eq!(found("{*}{a}{*}{b}{*}{c}{*}!", &line), (Match::Not(20_000), vec![]));
+        assert_eq!(found("{*}a{a}a{*}a{b}{*}a{c}", &line).0, Match::Whole(20_002));
+        // A name that comes again may have to be longer.
+        assert_eq!(found("{a}-{b}={a}", "x-y-z=x-y\r\n"), (Match::Whole(11), vec!["x-y".into(), "z".into()]));
+        assert_eq!(found("{*}-{b}={b}", "x-y-z=z\r\n"), (Match::Whole(9), vec!["z".into()]));
+        assert_eq!(found("{b}{*}-{b}{*}{b}!", "ab-abab\r\n").0, Match::Not(7));
     }
 
     #[test]

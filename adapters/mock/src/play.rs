@@ -200,7 +200,7 @@ fn converse(player: &mut Player, connection: &mut dyn Connection, took: &mut Dur
                 if !connection.pass(time, &mut said) {
                     return Err(player.fails("a driver with a clock".into(), "none".into()));
                 }
-                *took += time;
+                *took = took.saturating_add(time);
             }
             Step::Listen => match connection.receive(&mut said) {
                 Received::More => {}
@@ -211,10 +211,10 @@ fn converse(player: &mut Player, connection: &mut dyn Connection, took: &mut Dur
                 }
                 Received::Nothing if player.quiet() => {}
                 Received::Nothing => {
-                    let time = connection.next().filter(|time| *took + *time <= player.script().limit);
+                    let time = connection.next().filter(|time| took.saturating_add(*time) <= player.script().limit);
                     let Some(time) = time else { return Err(player.nothing()) };
                     connection.pass(time, &mut said);
-                    *took += time;
+                    *took = took.saturating_add(time);
                 }
             },
         }

@@ -286,6 +286,7 @@ impl<R: FnMut(&Script) -> Result<(), Failure>> Shrinking<R> {
     fn numbered(mut self) -> (Script, Failure) {
         if let Ok(script) = Script::parse(&self.best.file, &self.best.to_string())
             && let Err(failure) = (self.run)(&script)
+            && failure.is_renumbered(&self.failure)
         {
             return (script, failure);
         }

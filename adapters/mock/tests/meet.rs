@@ -207,6 +207,30 @@ S: 221 {*}
 H: closed Quit
 ";
 
+/// Does not step its session to the end: the handler hears no `closed`.
+fn serve_until_quit(mut wire: Wire, config: &Config<'_>, handler: &mut impl Handler) {
+    let mut session = Session::new(config, Peer::default());
+    let mut octets = [0; 512];
+    loop {
+        let said = session.output();
+        wire.write_all(said).unwrap();
+        if said.starts_with(b"221") {
+            return;
+        }
+        session.sent(said.len());
+        let mut input: &[u8] = match step(&mut session, &mut &b""[..], handler, Waker::noop()) {
+            Progress::Read if session.output().is_empty() => {
+                let read = wire.read(&mut octets).unwrap();
+                &octets[..read]
+            }
+            _ => continue,
+        };
+        while !input.is_empty() {
+            let _ = step(&mut session, &mut input, handler, Waker::noop());
+        }
+    }
+}
+
 #[test]
 fn a_server_behind_a_wire() {
     let call = |text: &str, reads| {
@@ -227,6 +251,12 @@ fn a_server_behind_a_wire() {
     assert_eq!((&missing.expected[..], &missing.got[..]), ("H: reset", "H: nothing more"));
     let stop = call("S: 220 {*}\n!stop\nS: 421 {*}\n", Reads::Of(3)).map(drop).unwrap_err();
     assert_eq!(&stop.expected[..], "a server that can be told to stop");
+    // A server that leaves without a word to its handler, which lives on: nobody knows what else it will hear.
+    let silent = script(CLIENT);
+    let mut actor = Actor::new(&silent);
+    let left = silent.call(Some(&actor.notes()), |wire| serve_until_quit(wire, &silent.config, &mut actor));
+    let left = left.map(drop).unwrap_err();
+    assert_eq!((&left.expected[..], &left.got[..]), ("the end of the session", "none"));
     // A handler of the caller's own, listened to.
     let script = script(&CLIENT.replace(" => 550 5.1.1 No", "").replace("550 5.1.1 No", "250 {*}"));
     let mut witness = Witness::new(&script, Sink);

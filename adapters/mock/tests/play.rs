@@ -1,10 +1,14 @@
 //! Scripts against handlers: what differs is shown well, and everything ends.
 
 use std::task::Waker;
+use std::time::Duration;
 
 use smtpd_core::handlers::Sink;
-use smtpd_core::server::{Answer, Config, Flow, Handler, Peer, Progress, Rcpt, Session, step};
-use smtpd_mock::{Act, Actor, Connection, Driver, Memory, Mismatch, Played, Received, Script, play};
+use smtpd_core::server::{Answer, Config, Ending, Flow, Handler, Peer, Progress, Rcpt, Session, step};
+use smtpd_mock::{
+    Act, Actor, Bounds, Clock, Connection, Driver, Links, Memory, Mismatch, Played, Received, Script, Side, explore,
+    play,
+};
 
 fn script(text: &str) -> Script {
     Script::parse("a.txt", text).unwrap()
@@ -292,6 +296,28 @@ fn a_transaction_ends_once() {
         assert_eq!(answered(play(&script, &Mad(*mistake))), Err("H: a transaction that ends once".into()));
     }
     assert!(play(&script, &Mad(mistakes[4])).is_ok());
+    type Mistake = fn(&mut Actor);
+    let others: [(Mistake, &str); 3] = [
+        (
+            |actor| {
+                let _ = actor.text(b"a");
+            },
+            "H: a transaction that ends once",
+        ),
+        (
+            |actor| {
+                let _ = actor.text(b"");
+            },
+            "H: text that there is room for",
+        ),
+        (
+            |actor| [Ending::Quit, Ending::Lost].into_iter().for_each(|why| actor.closed(why)),
+            "H: a session that ends once",
+        ),
+    ];
+    for (mistake, expected) in others {
+        assert_eq!(answered(play(&script, &Mad(mistake))), Err(expected.into()));
+    }
     let mut actor = Actor::new(&script);
     let notes = actor.notes();
     mail(&mut actor);
@@ -319,4 +345,34 @@ S: 550 5.1.1 never
 H: closed Lost
 ";
     play(&script(text), &Memory::new(|config| Session::new(config, Peer::default()))).unwrap();
+}
+
+#[test]
+fn what_is_made_smaller_stays_the_same_failure() {
+    let text =
+        "S: 220 {*}\nC: HELO me\nS: 250 {*}\nC: NOOP\nS: 250 {*}\nC: VRFY bob\nS: 252 {*}\nC: QUIT\nS: 221 {*}\n";
+    let found = explore(&script(text), Side::Client, Bounds::default(), |script| {
+        let heard = script.play(&mut Sink)?.heard;
+        assert!(!heard.iter().any(|call| call.starts_with("verify")), "{} calls, one of them verify", heard.len());
+        assert!(heard.len() > 2, "nothing was asked");
+        Ok(())
+    });
+    let found = found.unwrap_err();
+    assert!(found.failure.to_string().starts_with("3 calls, one of them verify"), "{found}");
+    assert!(found.script.to_string().contains("VRFY"), "{found}");
+}
+
+#[test]
+fn the_greatest_numbers_are_numbers() {
+    let longest = "S: 220 {*}\n@+1s\n@+18446744073709551615s\nS: 421 {*}\n";
+    assert_eq!(script(longest).play(&mut Sink).unwrap().took.as_secs(), u64::MAX);
+    script(&format!("@ limit 18446744073709551615s\n{longest}")).play(&mut Sink).unwrap();
+    let clock = Clock::new();
+    clock.advance(Duration::from_secs(1));
+    let served = script("@ limit 18446744073709551615s\n@+18446744073709551615s\n")
+        .serve_over(Links { clock, ..Links::default() }, |mut wire| std::io::Read::read(&mut wire, &mut [0]));
+    assert_eq!(served.map(drop).unwrap_err().got, "nothing until the script's limit");
+    let later = script("S: 220 {*}\nC: HELO a\nH: helo a => later*4294967295\nS: 421 4.4.2 {*}\n");
+    let memory = Memory::new(|config| Session::new(config, Peer::default())).later(2);
+    assert_eq!(play(&later, &memory).map(drop).unwrap_err().got, "H: closed Expired");
 }
