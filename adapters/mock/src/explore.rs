@@ -7,7 +7,7 @@ use core::fmt;
 
 use crate::play::{caught, how};
 use crate::shrink::shrink;
-use crate::variants::{DAMAGES, damaged, ending, modes, octets};
+use crate::variants::{DAMAGES, broken_off, damaged, ending, modes, octets, turns};
 use crate::{Act, Mismatch, Reads, Script, Side};
 
 /// How far [`explore`] goes.
@@ -122,6 +122,13 @@ pub fn explore(
         for at in (0..all).step_by(stride) {
             for act in [Act::Drop, Act::Reset, Act::Stall] {
                 run(&ending(script, side, at, act), &|| format!("{act:?} at octet {at}"))?;
+            }
+        }
+        // What was said is whole, and its answer is not waited for.
+        for at in turns(script, side) {
+            for act in [Act::Drop, Act::Reset, Act::Stall] {
+                let line = script.entries[at].line;
+                run(&broken_off(script, side, at, None, act), &|| format!("{act:?} behind line {line}"))?;
             }
         }
     }

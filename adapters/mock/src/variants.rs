@@ -60,15 +60,28 @@ fn find(script: &Script, side: Side, octet: usize) -> Option<(usize, usize, Vec<
     None
 }
 
-/// The script up to this octet, and then an end; of the calls, a beginning is enough.
+/// The entries behind which it is the other side's turn.
+pub(crate) fn turns(script: &Script, side: Side) -> Vec<usize> {
+    let end = script.breaks_at().unwrap_or(script.entries.len());
+    let says = |at: &usize| said(&script.entries[*at], side).is_some();
+    (0..end).filter(says).filter(|at| *at + 1 < end && !says(&(*at + 1))).collect()
+}
+
+/// The script up to this octet, and then an end.
 pub(crate) fn ending(script: &Script, side: Side, octet: usize, act: Act) -> Script {
-    let mut script = script.clone();
-    let Some((at, within, octets)) = find(&script, side, octet) else { return script };
+    let Some((at, within, octets)) = find(script, side, octet) else { return script.clone() };
+    broken_off(script, side, at, Some(&octets[..within]), act)
+}
+
+/// The script up to this entry, of which so many octets or all are said, and then an end; of the calls, a beginning is
+/// enough.
+pub(crate) fn broken_off(script: &Script, side: Side, at: usize, octets: Option<&[u8]>, act: Act) -> Script {
     let line = script.entries[at].line;
     let mut entries: Vec<Entry> = script.entries[..at].to_vec();
-    if within > 0 {
-        let said = Said::Octets(octets[..within].to_vec());
-        entries.push(Entry { line, what: What::Says(side, said) });
+    match octets {
+        None => entries.push(script.entries[at].clone()),
+        Some([]) => {}
+        Some(octets) => entries.push(Entry { line, what: What::Says(side, Said::Octets(octets.to_vec())) }),
     }
     entries.push(Entry { line, what: What::Act(act) });
     if act == Act::Stall {
@@ -79,8 +92,7 @@ pub(crate) fn ending(script: &Script, side: Side, octet: usize, act: Act) -> Scr
         _ => false,
     });
     entries.extend(behind.cloned());
-    script.entries = entries.into();
-    script
+    Script { entries: entries.into(), ..script.clone() }
 }
 
 /// The script with one octet damaged; what comes of it is open.

@@ -76,15 +76,16 @@ fn is_whole(script: &Script) -> bool {
 
 #[test]
 fn what_is_right_passes() {
-    // 80 octets: two modes of six reads and 79 cuts each, three ends and seven damages of each octet.
-    assert_eq!(run("", Bounds::default()).unwrap(), 2 * (6 + 79) + 10 * 80);
+    // 80 octets in six turns: two modes of six reads and 79 cuts each, three ends at each octet and behind each turn, seven
+    // damages of each octet.
+    assert_eq!(run("", Bounds::default()).unwrap(), 2 * (6 + 79) + 10 * 80 + 3 * 6);
     let mut bounds = Bounds::default();
     (bounds.cuts, bounds.ends, bounds.damage) = (false, false, false);
     assert_eq!(run("", bounds).unwrap(), 12);
     // Fewer octets are spread over all of it.
     bounds = Bounds::default();
     bounds.octets = 10;
-    assert_eq!(run("", bounds).unwrap(), 2 * (6 + 10) + 10 * 10);
+    assert_eq!(run("", bounds).unwrap(), 2 * (6 + 10) + 10 * 10 + 3 * 6);
 }
 
 #[test]
@@ -129,10 +130,10 @@ fn a_server_that_ends_and_lies_is_met() {
         assert_eq!(played.said, if script.octets_of(Side::Server) > 0 { &b"QUIT\r\n"[..] } else { &played.said });
         Ok(())
     });
-    // 17 octets: reads and cuts are whole, and a CR or LF that is turned into one; stalls and resets are none; drops and
+    // 17 octets, and a turn before QUIT: reads and cuts are whole, and a CR or LF that is turned into one; stalls and resets are none; drops and
     // damages are others.
-    assert_eq!(runs.unwrap(), 6 + 16 + 17 * 10);
-    assert_eq!((whole, ends), (6 + 16 + 4, 2 * 17), "{others} others");
+    assert_eq!(runs.unwrap(), 6 + 16 + 17 * 10 + 3);
+    assert_eq!((whole, ends), (6 + 16 + 4, 2 * 17 + 2), "{others} others");
 }
 
 #[test]

@@ -376,3 +376,18 @@ fn the_greatest_numbers_are_numbers() {
     let memory = Memory::new(|config| Session::new(config, Peer::default())).later(2);
     assert_eq!(play(&later, &memory).map(drop).unwrap_err().got, "H: closed Expired");
 }
+
+#[test]
+fn an_answer_is_not_always_waited_for() {
+    let script = script("S: 220 x\nC: NOOP\nS: 250 x\nC: QUIT\nS: 221 x\n");
+    for (side, said) in [(Side::Client, "C: NOOP\n"), (Side::Server, "S: 250 x\n")] {
+        for end in ["!drop\n", "!reset\n", "!stall\n"] {
+            let mut is_tried = false;
+            let explored = explore(&script, side, Bounds::default(), |script| {
+                is_tried |= script.to_string().contains(&format!("{said}{end}"));
+                Ok(())
+            });
+            assert!(explored.is_ok() && is_tried, "{side:?}, {end}");
+        }
+    }
+}

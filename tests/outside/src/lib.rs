@@ -33,10 +33,12 @@ const DIALOGUE: [(&str, char); 7] = [
 pub fn send(mut stream: impl Read + Write) -> Result<Sent> {
     let mut replies = BufReader::new(Unread(&mut stream));
     for (line, wanted) in DIALOGUE {
-        replies.get_mut().0.write_all(line.as_bytes())?;
+        let written = replies.get_mut().0.write_all(line.as_bytes());
+        // The server has the mail, whether it hears this or not.
         if line == "QUIT\r\n" {
             break;
         }
+        written?;
         let code = loop {
             let mut reply = String::new();
             replies.read_line(&mut reply)?;
@@ -61,10 +63,12 @@ pub async fn send_async(stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrit
     // Nobody has to read more than so much.
     let mut replies = tokio::io::BufReader::new(reader.take(10_000));
     for (line, wanted) in DIALOGUE {
-        writer.write_all(line.as_bytes()).await?;
+        let written = writer.write_all(line.as_bytes()).await;
+        // The server has the mail, whether it hears this or not.
         if line == "QUIT\r\n" {
             break;
         }
+        written?;
         let reply = async {
             loop {
                 let mut reply = String::new();

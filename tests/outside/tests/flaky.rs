@@ -56,7 +56,11 @@ fn whatever_happens_to_the_replies() {
     let runs = explore(&script, Side::Server, bounds, |script| {
         let (sent, _) = script.serve(send)?;
         let is_whole = script.octets_of(Side::Server) == all;
-        assert_eq!(matches!(sent, Ok(Sent::Accepted)), is_whole, "{sent:?}");
+        // A reset may overtake the last reply.
+        let is_heard = is_whole && !script.to_string().contains("!reset");
+        let is_accepted = matches!(sent, Ok(Sent::Accepted));
+        assert!(is_accepted || !is_heard, "it was accepted: {sent:?}");
+        assert!(is_whole || !is_accepted, "it was not accepted: {sent:?}");
         Ok(())
     });
     assert!(runs.unwrap() > 300);
