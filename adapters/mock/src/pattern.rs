@@ -331,6 +331,7 @@ mod tests {
             ("250 {...}", "250-a\r\n251 c\r\n", Match::Not(9), &[]),
             ("250 {...}", "2501\r\n", Match::Not(3), &[]),
             ("2500 {...}", "2500 {...}\r\n", Match::Whole(12), &[]),
+            ("abc {...}", "abc {...}\r\n", Match::Whole(11), &[]),
         ] {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             assert_eq!(found(pattern, heard), (expected, names), "{pattern} in {heard:?}");

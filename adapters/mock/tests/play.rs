@@ -1,5 +1,7 @@
 //! Scripts against handlers: what differs is shown well, and everything ends.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -108,6 +110,7 @@ fn calls_are_compared_if_the_script_has_any() {
         (all.replace("Quit", "Lost"), "H: closed Lost", "H: closed Quit"),
         (all.replace("H: message 0\n", ""), "H: closed Quit", "H: message 0"),
         (format!("{all}H: reset\n"), "H: reset", "H: nothing more"),
+        (all.replace("H: closed Quit\n", ""), "H: nothing more", "H: closed Quit"),
         ("H: {...}\nH: text \"Hi\"\nH: message 0\n".into(), "H: message 0", "H: text \"\\r\\n\""),
         ("H: {...}\nH: reset\nH: {...}\n".into(), "H: reset", "H: nothing more"),
     ] {
@@ -357,4 +360,37 @@ fn the_greatest_numbers_are_numbers() {
     let later = script("S: 220 {*}\nC: HELO a\nH: helo a => later*4294967295\nS: 421 4.4.2 {*}\n");
     let memory = Memory::new(|config| Session::new(config, Peer::default())).later(2);
     assert_eq!(play(&later, &memory).map(drop).unwrap_err().got, "H: closed Expired");
+}
+
+/// Keeps what was sent at once, and answers nothing.
+struct Sent(Rc<RefCell<Vec<String>>>);
+
+impl Connection for Sent {
+    fn send(&mut self, octets: &[u8]) {
+        self.0.borrow_mut().push(String::from_utf8_lossy(octets).into());
+    }
+    fn receive(&mut self, said: &mut Vec<u8>) -> Received {
+        said.extend_from_slice(b"250 x\r\n");
+        Received::More
+    }
+    fn act(&mut self, _: Act) {}
+}
+
+impl Driver for Sent {
+    fn name(&self) -> &'static str {
+        "sent"
+    }
+    fn connect<'s>(&self, _: &'s Script, _: Actor) -> Box<dyn Connection + 's> {
+        Box::new(Self(Rc::clone(&self.0)))
+    }
+}
+
+#[test]
+fn a_pipelined_client_says_all_at_once() {
+    let text = "S: 250 x\nC: A\nS: 250 x\nB: B\nC: \nH: data\nS: 250 x\nC: {name}\n@+1s\n";
+    for (settings, expected) in [("@ pipelined\n", &["A\r\nB\r\n"][..]), ("", &["A\r\n", "B\r\n"])] {
+        let sent = Sent(Rc::default());
+        assert!(play(&script(&format!("{settings}{text}")), &sent).is_err());
+        assert_eq!(*sent.0.borrow(), expected);
+    }
 }
