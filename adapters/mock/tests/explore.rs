@@ -112,3 +112,13 @@ fn an_answer_is_not_always_waited_for() {
         }
     }
 }
+
+#[test]
+fn a_small_case_has_the_lines_of_its_text() {
+    let text = "S: 220 {*}\nC: HELO me\nS: 250 {*}\n\n\n\n# The second reply is wrong.\nC: NOOP\nS: 251 {*}\nC: QUIT\nS: 221 {*}\n";
+    let found =
+        explore(&script(text), Side::Client, Bounds::default(), |script| Ok(script.play(&mut Sink).map(drop)?));
+    let found = found.unwrap_err();
+    let line = 1 + found.script.to_string().lines().position(|line| line == "S: 251 {*}").unwrap();
+    assert!(found.failure.to_string().starts_with(&format!("a.txt:{line} ")), "{found}");
+}

@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use smtpd_core::server::{Answer, Ending, Flow, Handler, Mail, Peer, Rcpt, Reply, Session};
+use smtpd_core::server::{Answer, Ending, Extensions, Flow, Handler, Mail, Peer, Rcpt, Reply, Session};
 use smtpd_mock::{Memory, Script, play};
 
 fn script(text: &str) -> Script {
@@ -105,4 +105,36 @@ fn a_refused_mail_is_no_transaction() {
          {{*}}\nC: QUIT\nS: 221 {{*}}\nH: {{...}}\nH: reset\nH: mail *\nH: closed Quit\n"
     );
     script(&text).play(&mut Second::default()).unwrap();
+}
+
+/// Takes two octets at a time, and no extension.
+struct Narrow;
+
+impl Handler for Narrow {
+    fn rcpt(&mut self, _: Rcpt<'_>) -> Answer<'_> {
+        Answer::Accept
+    }
+    fn text(&mut self, octets: &[u8]) -> Flow<'_> {
+        assert!(octets.len() <= 2);
+        Flow::Continue
+    }
+    fn message(&mut self, _: u16) -> Answer<'_> {
+        Answer::Accept
+    }
+    fn room(&mut self, _: &Waker) -> usize {
+        2
+    }
+    fn acts_on(&self) -> Extensions {
+        Extensions::NONE
+    }
+}
+
+#[test]
+fn room_and_extensions_are_the_handlers() {
+    let text = "S: 220 {*}\nC: EHLO a\nS: 250 {...}\nC: MAIL FROM:<>\nS: 250 {*}\nC: RCPT TO:<a@b>\nS: 250 {*}\n";
+    let played =
+        script(&format!("{text}C: DATA\nS: 354 {{*}}\nB: Hello\\r\\n.\\r\\n\nS: 250 {{*}}\n!drop\n")).play(&mut Narrow);
+    let said = played.unwrap().said;
+    assert!(!said.windows(8).any(|octets| octets == b"8BITMIME"));
+    assert!(said.windows(4).any(|octets| octets == b"SIZE"));
 }
