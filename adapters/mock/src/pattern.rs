@@ -291,6 +291,8 @@ impl fmt::Display for Said {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     fn found(pattern: &str, heard: &str) -> (Match, Vec<String>) {
