@@ -125,7 +125,8 @@ impl Script {
     /// handler, what it heard is compared too.
     ///
     /// # Errors
-    /// The first difference.
+    /// The first difference. With `notes`, also a server that is done while its handler has neither heard `closed` nor been
+    /// dropped.
     pub fn call<R>(&self, notes: Option<&Notes>, server: impl FnOnce(Wire) -> R) -> Result<(R, Played), Box<Mismatch>> {
         self.call_over(Links::default(), notes, server)
     }

@@ -24,7 +24,7 @@
 //! plays can say a `{name}` that was heard before. `B` and `SB` hold no placeholders. A client's lines may come in letters
 //! of either case, as commands may (RFC 5321 §2.4).
 //!
-//! `C*100:` is a hundred of them, `{n}` in it their number from 1; so for `B`, `S`, `SB` and `H`.
+//! `C*100:` is a hundred of them (a million at most), `{n}` in it their number from 1; so for `B`, `S`, `SB` and `H`.
 //!
 //! Calls: `connected`, `helo NAME`, `ehlo NAME` (LHLO too), `mail <PATH> PARAMETERS`, `rcpt <PATH> PARAMETERS`, `data`,
 //! `text "OCTETS"` (however the text comes in pieces; `text "abc" => 552 No` refuses behind these octets), `message N`,

@@ -295,6 +295,8 @@ impl fmt::Display for Said {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     fn found(pattern: &str, heard: &str) -> (Match, Vec<String>) {
@@ -338,7 +340,7 @@ mod tests {
             assert_eq!(found(pattern, heard), (expected, names), "{pattern} in {heard:?}");
             assert_eq!(Said::line(pattern).unwrap().to_string(), pattern);
         }
-        for wrong in ["{Name}", "{}", "a {", "{* ", "2500 {...}", "{n e}"] {
+        for wrong in ["{Name}", "{}", "a {", "{* ", "2500 {...}", "abc {...}", "{n e}"] {
             assert!(Said::line(wrong).unwrap_err().starts_with("`{*}`"), "{wrong}");
         }
     }

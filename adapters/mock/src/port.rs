@@ -17,6 +17,9 @@ use crate::{Act, Mismatch, Played, Script, Side};
 /// Silence after which a run of any lines counts as over, where the script goes on behind it.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// What a limit is that no clock can count: a hundred years.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How long the other end may take to close once this one has, so that no reset eats what was said last.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -99,8 +102,12 @@ fn converse(mut player: Player, mut stream: TcpStream, until: &Deadline) -> Resu
                 return Err(player.fails("a server that can be told to stop".into(), "one on a port".into()));
             }
             Step::Act(Act::Stall) => {}
-            // Whoever closed hears no more; the script says whether it should.
-            Step::Say(octets) => drop(write(&mut stream, &octets, until)),
+            Step::Say(octets) => {
+                if write(&mut stream, &octets, until).is_err() {
+                    let got = "it reads nothing until the limit".into();
+                    return Err(player.fails("the other side reads".into(), got).how(way));
+                }
+            }
             Step::Pass(time) => sleep(time.min(until.left())),
             Step::Listen => hear(&mut player, &mut stream, until).map_err(|mismatch| mismatch.how(way.clone()))?,
         }
@@ -109,15 +116,34 @@ fn converse(mut player: Player, mut stream: TcpStream, until: &Deadline) -> Resu
     Ok(Played { said, told, took: began.elapsed(), ..Played::default() })
 }
 
-fn write(stream: &mut TcpStream, octets: &[u8], until: &Deadline) -> std::io::Result<()> {
-    stream.set_write_timeout(Some(until.left()))?;
-    stream.write_all(octets)
+/// The limit is over before all is written.
+struct Late;
+
+fn write(stream: &mut TcpStream, mut octets: &[u8], until: &Deadline) -> Result<(), Late> {
+    while !octets.is_empty() {
+        if until.is_over() {
+            return Err(Late);
+        }
+        let _ = stream.set_write_timeout(Some(until.left()));
+        match stream.write(octets) {
+            Ok(written) => octets = octets.get(written..).unwrap_or(&[]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Whoever closed hears no more; the script says whether it should.
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 /// Reads once, or lets the player know that nothing comes.
 fn hear(player: &mut Player, stream: &mut TcpStream, until: &Deadline) -> Result<(), Box<Mismatch>> {
     let mut octets = [0; 4_096];
     let begin = Instant::now();
+    // Whoever goes on talking does not buy time.
+    if until.is_over() {
+        return Err(player.nothing());
+    }
     loop {
         let _ = stream.set_read_timeout(Some(until.left().min(QUIET)));
         match stream.read(&mut octets) {
@@ -171,7 +197,8 @@ struct Deadline {
 
 impl Deadline {
     fn new(limit: Duration) -> Self {
-        Self { at: Instant::now() + limit, done: Arc::default() }
+        let now = Instant::now();
+        Self { at: now.checked_add(limit).unwrap_or(now + FOR_EVER), done: Arc::default() }
     }
 
     /// Never 0, with which a read would block for ever.

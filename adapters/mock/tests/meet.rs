@@ -45,6 +45,10 @@ fn a_client_without_await() {
     assert!(script(SERVER).serve(|wire| talk(wire, &["ehlo me\r\n", "quit\r\n"])).is_ok());
     let exact = script(&SERVER.replace("C: QUIT", r"B: QUIT\r\n"));
     assert!(exact.serve(|wire| talk(wire, &["ehlo me\r\n", "quit\r\n"])).is_err());
+    // Any lines end with the one behind them, in either case too.
+    let any = script("S: 220 hi\nC: {...}\nC: QUIT\nS: 221 bye\n");
+    assert_eq!(any.serve(|wire| talk(wire, &["a\r\nb\r\nquit\r\n"])).unwrap().0.unwrap(), ["220", "221"]);
+    assert!(any.serve(|wire| talk(wire, &["a\r\nb\r\n"])).is_err());
     // embedded_io, in single octets, through a small window.
     let links = Links {
         server: Link::new().window(3).pieces(Pieces::Octets(1)),

@@ -1,14 +1,13 @@
 //! Scripts against handlers: what differs is shown well, and everything ends.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
 use smtpd_core::handlers::Sink;
 use smtpd_core::server::{Answer, Config, Ending, Flow, Handler, Peer, Progress, Rcpt, Session, step};
-use smtpd_mock::{
-    Act, Actor, Bounds, Clock, Connection, Driver, Links, Memory, Mismatch, Played, Received, Script, Side, explore,
-    play,
-};
+use smtpd_mock::{Act, Actor, Clock, Connection, Driver, Links, Memory, Mismatch, Played, Received, Script, play};
 
 fn script(text: &str) -> Script {
     Script::parse("a.txt", text).unwrap()
@@ -111,6 +110,7 @@ fn calls_are_compared_if_the_script_has_any() {
         (all.replace("Quit", "Lost"), "H: closed Lost", "H: closed Quit"),
         (all.replace("H: message 0\n", ""), "H: closed Quit", "H: message 0"),
         (format!("{all}H: reset\n"), "H: reset", "H: nothing more"),
+        (all.replace("H: closed Quit\n", ""), "H: nothing more", "H: closed Quit"),
         ("H: {...}\nH: text \"Hi\"\nH: message 0\n".into(), "H: message 0", "H: text \"\\r\\n\""),
         ("H: {...}\nH: reset\nH: {...}\n".into(), "H: reset", "H: nothing more"),
     ] {
@@ -348,21 +348,6 @@ H: closed Lost
 }
 
 #[test]
-fn what_is_made_smaller_stays_the_same_failure() {
-    let text =
-        "S: 220 {*}\nC: HELO me\nS: 250 {*}\nC: NOOP\nS: 250 {*}\nC: VRFY bob\nS: 252 {*}\nC: QUIT\nS: 221 {*}\n";
-    let found = explore(&script(text), Side::Client, Bounds::default(), |script| {
-        let heard = script.play(&mut Sink)?.heard;
-        assert!(!heard.iter().any(|call| call.starts_with("verify")), "{} calls, one of them verify", heard.len());
-        assert!(heard.len() > 2, "nothing was asked");
-        Ok(())
-    });
-    let found = found.unwrap_err();
-    assert!(found.failure.to_string().starts_with("3 calls, one of them verify"), "{found}");
-    assert!(found.script.to_string().contains("VRFY"), "{found}");
-}
-
-#[test]
 fn the_greatest_numbers_are_numbers() {
     let longest = "S: 220 {*}\n@+1s\n@+18446744073709551615s\nS: 421 {*}\n";
     assert_eq!(script(longest).play(&mut Sink).unwrap().took.as_secs(), u64::MAX);
@@ -377,17 +362,35 @@ fn the_greatest_numbers_are_numbers() {
     assert_eq!(play(&later, &memory).map(drop).unwrap_err().got, "H: closed Expired");
 }
 
+/// Keeps what was sent at once, and answers nothing.
+struct Sent(Rc<RefCell<Vec<String>>>);
+
+impl Connection for Sent {
+    fn send(&mut self, octets: &[u8]) {
+        self.0.borrow_mut().push(String::from_utf8_lossy(octets).into());
+    }
+    fn receive(&mut self, said: &mut Vec<u8>) -> Received {
+        said.extend_from_slice(b"250 x\r\n");
+        Received::More
+    }
+    fn act(&mut self, _: Act) {}
+}
+
+impl Driver for Sent {
+    fn name(&self) -> &'static str {
+        "sent"
+    }
+    fn connect<'s>(&self, _: &'s Script, _: Actor) -> Box<dyn Connection + 's> {
+        Box::new(Self(Rc::clone(&self.0)))
+    }
+}
+
 #[test]
-fn an_answer_is_not_always_waited_for() {
-    let script = script("S: 220 x\nC: NOOP\nS: 250 x\nC: QUIT\nS: 221 x\n");
-    for (side, said) in [(Side::Client, "C: NOOP\n"), (Side::Server, "S: 250 x\n")] {
-        for end in ["!drop\n", "!reset\n", "!stall\n"] {
-            let mut is_tried = false;
-            let explored = explore(&script, side, Bounds::default(), |script| {
-                is_tried |= script.to_string().contains(&format!("{said}{end}"));
-                Ok(())
-            });
-            assert!(explored.is_ok() && is_tried, "{side:?}, {end}");
-        }
+fn a_pipelined_client_says_all_at_once() {
+    let text = "S: 250 x\nC: A\nS: 250 x\nB: B\nC: \nH: data\nS: 250 x\nC: {name}\n@+1s\n";
+    for (settings, expected) in [("@ pipelined\n", &["A\r\nB\r\n"][..]), ("", &["A\r\n", "B\r\n"])] {
+        let sent = Sent(Rc::default());
+        assert!(play(&script(&format!("{settings}{text}")), &sent).is_err());
+        assert_eq!(*sent.0.borrow(), expected);
     }
 }
