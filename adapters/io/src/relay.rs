@@ -26,7 +26,8 @@ pub trait Connect {
     /// Any other error: the relay hears that the server is lost.
     fn connect(&mut self, leg: usize, address: SocketAddr) -> Result<Self::Io, Self::Error>;
 
-    /// That leg's connection is over; its last octets were written and flushed unless it broke. Drops it.
+    /// That leg's connection is over; its last octets were written unless it broke, and flushed if that could be done at
+    /// once. Drops it.
     fn closed(&mut self, leg: usize, io: Self::Io) {
         let _ = (leg, io);
     }

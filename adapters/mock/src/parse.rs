@@ -21,8 +21,8 @@
 //! What may vary: `{*}` in a line stands for any octets, `{name}` for any octets that are the same wherever the name
 //! stands, `S: 250 {...}` for a whole reply with this code, `C: {...}` or `S: {...}` for any number of lines, `H: {...}` for
 //! any number of calls. A side that the script
-//! plays can say a `{name}` that was heard before. `B` and `SB` hold no placeholders. A client's lines may come in letters
-//! of either case, as commands may (RFC 5321 §2.4).
+//! plays can say a `{name}` that was heard before. `B` and `SB` hold no placeholders. A client's commands may come in letters
+//! of either case (RFC 5321 §2.4).
 //!
 //! `C*100:` is a hundred of them (a million at most), `{n}` in it their number from 1; so for `B`, `S`, `SB` and `H`.
 //!

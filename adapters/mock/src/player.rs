@@ -35,6 +35,8 @@ pub(crate) struct Player {
     is_gone: bool,
     /// The other side says nothing behind the script's end.
     is_quiet: bool,
+    /// A client's text is heard, up to the dot: its letters are its own.
+    is_text: bool,
 }
 
 /// What the player does next.
@@ -65,6 +67,7 @@ impl Player {
             is_stalled: false,
             is_gone: false,
             is_quiet: false,
+            is_text: false,
         }
     }
 
@@ -120,6 +123,7 @@ impl Player {
     /// What comes next.
     pub(crate) fn step(&mut self) -> Result<Step, Box<Mismatch>> {
         loop {
+            let folds = self.folds();
             let Some(entry) = self.script.entries.get(self.next) else { return self.end() };
             match &entry.what {
                 What::Hears(_) => self.next += 1,
@@ -142,9 +146,10 @@ impl Player {
                         return Ok(Step::Listen);
                     }
                 }
-                What::Says(_, said) => match said.find(&self.heard, &mut self.names, self.side == Side::Server) {
+                What::Says(_, said) => match said.find(&self.heard, &mut self.names, folds) {
                     Match::Whole(len) => {
-                        let got = self.heard.drain(..len).collect();
+                        let got: Vec<u8> = self.heard.drain(..len).collect();
+                        self.is_text &= got != b".\r\n";
                         self.rows.push(Row { at: self.next, got });
                         self.next += 1;
                     }
@@ -182,6 +187,11 @@ impl Player {
             return true;
         }
         false
+    }
+
+    /// Whether letters may be in either case, as those of commands may (RFC 5321 §2.4).
+    fn folds(&self) -> bool {
+        self.side == Side::Server && !self.is_text
     }
 
     /// What the player waits for, as an entry of the script.
@@ -238,6 +248,8 @@ impl Player {
         }
         self.said = at;
         self.told.extend_from_slice(&octets);
+        self.is_text |=
+            self.side == Side::Server && octets.split(|octet| *octet == b'\n').any(|line| line.starts_with(b"354"));
         octets
     }
 
@@ -250,7 +262,7 @@ impl Player {
         });
         loop {
             if let Some(Some(said)) = &next
-                && let Match::Whole(_) = said.find(&self.heard, &mut self.names.clone(), self.side == Side::Server)
+                && let Match::Whole(_) = said.find(&self.heard, &mut self.names.clone(), self.folds())
             {
                 self.next += 1;
                 return true;

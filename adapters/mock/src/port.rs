@@ -20,6 +20,9 @@ const QUIET: Duration = Duration::from_millis(200);
 /// What a limit is that no clock can count: a hundred years.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
+/// Octets behind the end after which nobody waits for more.
+const MUCH: usize = 65_536;
+
 /// How long the other end may take to close once this one has, so that no reset eats what was said last.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -178,7 +181,7 @@ fn close(stream: &TcpStream) -> Vec<u8> {
     let _ = stream.shutdown(Shutdown::Write);
     let until = Deadline::new(LINGER);
     let (mut said, mut octets) = (Vec::new(), [0; 4_096]);
-    while !until.is_over() {
+    while !until.is_over() && said.len() < MUCH {
         let _ = stream.set_read_timeout(Some(until.left()));
         match (&mut &*stream).read(&mut octets) {
             Ok(read @ 1..) => said.extend_from_slice(octets.get(..read).unwrap_or(&[])),
@@ -264,16 +267,17 @@ pub fn listen(scripts: impl IntoIterator<Item = Script>, limit: Duration) -> std
             Err(_) => Ok(played),
         }
     });
-    Ok(Listening { address, done, thread })
+    Ok(Listening { address, done, thread: Some(thread) })
 }
 
-/// A port on which scripts wait for clients.
+/// A port on which scripts wait for clients. Dropped without [`finish`](Self::finish), it panics over a difference.
 #[must_use]
 #[derive(Debug)]
 pub struct Listening {
     address: SocketAddr,
     done: Arc<OnceLock<Instant>>,
-    thread: JoinHandle<Result<Vec<Played>, Box<Mismatch>>>,
+    /// None: it was joined.
+    thread: Option<JoinHandle<Result<Vec<Played>, Box<Mismatch>>>>,
 }
 
 impl Listening {
@@ -288,8 +292,24 @@ impl Listening {
     ///
     /// # Errors
     /// The first difference from a script.
-    pub fn finish(self) -> Result<Vec<Played>, Box<Mismatch>> {
+    pub fn finish(mut self) -> Result<Vec<Played>, Box<Mismatch>> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<Vec<Played>, Box<Mismatch>> {
         let _ = self.done.set(Instant::now());
-        self.thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why))
+        let Some(thread) = self.thread.take() else { return Ok(Vec::new()) };
+        thread.join().unwrap_or_else(|why| std::panic::resume_unwind(why))
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Who panics already has other things to tell.
+        if !std::thread::panicking()
+            && let Err(mismatch) = self.join()
+        {
+            panic!("{mismatch}");
+        }
     }
 }

@@ -354,6 +354,24 @@ fn on_a_port() {
 }
 
 #[test]
+fn a_port_that_is_dropped_tells_all_the_same() {
+    let told = std::panic::catch_unwind(|| {
+        let server = listen([script("S: 220 hi\nC: EHLO {*}\n")], Duration::from_secs(10)).unwrap();
+        drop(talk(TcpStream::connect(server.address()).map(Socket).unwrap(), &["HELO me\r\n"]));
+    });
+    let why = told.unwrap_err().downcast::<String>().unwrap();
+    assert!(why.contains("EHLO {*}") && why.contains("HELO me"), "{why}");
+}
+
+#[test]
+fn commands_come_in_letters_of_either_case_and_texts_do_not() {
+    let text = "S: 354 Go on\nC: Hello\nC: .\nS: 250 OK\nC: QUIT\n";
+    let serve = |says: &[&str]| script(text).serve(|wire| talk(wire, says)).is_ok();
+    assert!(serve(&["Hello\r\n.\r\n", "quit\r\n"]));
+    assert!(!serve(&["HELLO\r\n.\r\n", "quit\r\n"]));
+}
+
+#[test]
 fn a_server_on_a_port() {
     let limit = Duration::from_secs(10);
     let server = listen([script("S: 220 hi\nS: 220 there\nC: QUIT\nS: 221 bye\n")], limit).unwrap();

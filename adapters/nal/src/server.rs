@@ -18,8 +18,8 @@ use crate::connection::{Connection, Turn};
 /// # How to drive it
 /// 1. [`bind`](Self::bind), then call [`poll`](Self::poll) for ever; its result says for how long one may sleep.
 /// 2. The stack is the caller's. If it has to be polled itself, as software stacks have, do that before and after.
-/// 3. A handler serves its place's connections one after the other, each from `connected` to `closed`: what it keeps about
-///    one has to be gone then.
+/// 3. A handler serves its place's connections one after the other, each from `connected` to `closed` (to that alone, if
+///    the server is stopped right away): what it keeps about one has to be gone then.
 /// 4. To end in good order: [`stop`](Self::stop), then poll until there are no [`connections`](Self::connections). Handlers
 ///    of a server that is dropped hear nothing.
 #[derive(Debug)]
