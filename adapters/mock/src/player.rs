@@ -35,8 +35,9 @@ pub(crate) struct Player {
     is_gone: bool,
     /// The other side says nothing behind the script's end.
     is_quiet: bool,
-    /// A client's text is heard, up to the dot: its letters are its own.
-    is_text: bool,
+    /// Since the last dot the client said DATA, and the server 354, one way or the other: a text's letters are its own.
+    has_data: bool,
+    has_354: bool,
 }
 
 /// What the player does next.
@@ -67,7 +68,8 @@ impl Player {
             is_stalled: false,
             is_gone: false,
             is_quiet: false,
-            is_text: false,
+            has_data: false,
+            has_354: false,
         }
     }
 
@@ -149,7 +151,8 @@ impl Player {
                 What::Says(_, said) => match said.find(&self.heard, &mut self.names, folds) {
                     Match::Whole(len) => {
                         let got: Vec<u8> = self.heard.drain(..len).collect();
-                        self.is_text &= got != b".\r\n";
+                        self.has_data = got.eq_ignore_ascii_case(b"DATA\r\n") || self.has_data && got != b".\r\n";
+                        self.has_354 &= got != b".\r\n";
                         self.rows.push(Row { at: self.next, got });
                         self.next += 1;
                     }
@@ -191,7 +194,7 @@ impl Player {
 
     /// Whether letters may be in either case, as those of commands may (RFC 5321 §2.4).
     fn folds(&self) -> bool {
-        self.side == Side::Server && !self.is_text
+        self.side == Side::Server && !(self.has_data && self.has_354)
     }
 
     /// What the player waits for, as an entry of the script.
@@ -248,8 +251,7 @@ impl Player {
         }
         self.said = at;
         self.told.extend_from_slice(&octets);
-        self.is_text |=
-            self.side == Side::Server && octets.split(|octet| *octet == b'\n').any(|line| line.starts_with(b"354"));
+        self.has_354 |= octets.split(|octet| *octet == b'\n').any(|line| line.starts_with(b"354"));
         octets
     }
 

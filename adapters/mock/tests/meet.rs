@@ -365,10 +365,10 @@ fn a_port_that_is_dropped_tells_all_the_same() {
 
 #[test]
 fn commands_come_in_letters_of_either_case_and_texts_do_not() {
-    let text = "S: 354 Go on\nC: Hello\nC: .\nS: 250 OK\nC: QUIT\n";
+    let text = "S: 220 hi\nC: DATA\nS: 354 Go on\nC: Hello\nC: .\nS: 250 OK\nC: QUIT\n";
     let serve = |says: &[&str]| script(text).serve(|wire| talk(wire, says)).is_ok();
-    assert!(serve(&["Hello\r\n.\r\n", "quit\r\n"]));
-    assert!(!serve(&["HELLO\r\n.\r\n", "quit\r\n"]));
+    assert!(serve(&["data\r\n", "Hello\r\n.\r\n", "quit\r\n"]));
+    assert!(!serve(&["data\r\n", "HELLO\r\n.\r\n", "quit\r\n"]));
 }
 
 #[test]
