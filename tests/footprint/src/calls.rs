@@ -7,37 +7,12 @@ use core::task::Waker;
 
 #[cfg(not(feature = "everything"))]
 use heapless::Vec;
-use smtpd_core::server::{
-    Answer, Commands, Config, Ending, Extensions, Flow, Handler, Order, Peer, Progress, Rcpt, Session, step,
-};
+use smtpd_core::server::{Answer, Commands, Config, Ending, Extensions, Flow, Order, Peer, Progress, Session, step};
 use smtpd_core::wire::{
     Decoder, ForwardPath, Params, Reply, ReversePath, is_address_literal, is_domain, is_hello_name, number, split,
 };
 
-/// Answers in all ways; keeps nothing.
-struct Small;
-
-const REFUSAL: Reply<'static> = Reply::new(550, "No").enhanced(7, 1);
-
-impl Handler for Small {
-    fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
-        match black_box(&rcpt).params.is_empty() {
-            true => Answer::Accept,
-            false => Answer::Reply(REFUSAL),
-        }
-    }
-
-    fn text(&mut self, octets: &[u8]) -> Flow<'_> {
-        match black_box(octets) {
-            [] => Flow::Refuse(REFUSAL),
-            _ => Flow::Continue,
-        }
-    }
-
-    fn message(&mut self, recipient: u16) -> Answer<'_> {
-        if black_box(recipient) == 0 { Answer::Accept } else { Answer::Later }
-    }
-}
+use crate::small::Small;
 
 /// README.md's figure: a session of a device, its storage included.
 #[cfg(not(feature = "everything"))]

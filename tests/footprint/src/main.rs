@@ -21,6 +21,8 @@ mod drivers;
 mod handlers;
 #[cfg(feature = "tables")]
 mod server;
+#[cfg(any(feature = "drivers", all(feature = "minimal", not(feature = "tables"))))]
+mod small;
 #[cfg(feature = "tables")]
 mod wire;
 
