@@ -51,17 +51,12 @@ pub fn serve_all<R>(
     client: impl FnOnce(&mut dyn FnMut() -> Wire) -> R,
 ) -> Result<(R, Vec<Played>), Box<Mismatch>> {
     let clock = Clock::default();
-    let mut parts: Vec<Shared<Part>> = Vec::new();
+    let mut parts: Vec<Acting> = Vec::new();
     let mut too_many = 0;
     let mut connect = || {
         let (end, script_end) = Wire::pair(&clock, Link::new(), Link::new());
         match scripts.get(parts.len()) {
-            Some(script) => {
-                let part = Shared::new(Part::new(script, Side::Server, script_end));
-                let acting = part.clone();
-                end.opposite(Box::new(move || acting.with(Part::turn)));
-                parts.push(part);
-            }
+            Some(script) => parts.push(Acting::new(script, Side::Server, &end, script_end)),
             // Its other end is gone: refused.
             None => too_many += 1,
         }
@@ -70,19 +65,51 @@ pub fn serve_all<R>(
     let result = caught(|| client(&mut connect));
     let result = match (result, parts.last(), scripts.first()) {
         (Ok(result), ..) => result,
-        (Err(why), Some(part), _) => return Err(part.with(|part| part.panicked(&why))),
+        (Err(why), Some(part), _) => return Err(part.panicked(&why)),
         (Err(why), None, Some(first)) => {
             let expected = "a client that connects".into();
             return Err(Mismatch::new(first, Some(0), expected, format!("a panic: {why}"), &[]));
         }
         (Err(why), None, None) => panic!("{why}"),
     };
-    let played: Vec<Played> = parts.iter().map(|part| part.with(|part| part.end(None))).collect::<Result<_, _>>()?;
+    let played: Vec<Played> = parts.into_iter().map(|part| part.end(None)).collect::<Result<_, _>>()?;
     let expected = format!("{} connections", scripts.len());
     match (scripts.get(played.len()), scripts.last()) {
         (Some(unmet), _) => Err(Mismatch::new(unmet, Some(0), expected, format!("{}", played.len()), &[])),
         (None, Some(last)) if too_many > 0 => Err(Mismatch::new(last, None, expected, format!("{too_many} more"), &[])),
         _ => Ok((result, played)),
+    }
+}
+
+/// A side of a script that acts whenever the other waits, in the same thread.
+struct Acting {
+    part: Shared<Part>,
+    /// The other side's end.
+    end: Wire,
+}
+
+impl Acting {
+    fn new(script: &Script, side: Side, end: &Wire, script_end: Wire) -> Self {
+        let part = Shared::new(Part::new(script, side, script_end));
+        let acting = part.clone();
+        end.opposite(Box::new(move || acting.with(Part::turn)));
+        Self { part, end: end.clone() }
+    }
+
+    /// The other side is through.
+    fn end(self, notes: Option<&Notes>) -> Result<Played, Box<Mismatch>> {
+        let Self { part, end } = self;
+        let is_stuck = end.was_stuck();
+        // The last of its clones, if the other side keeps none: that closes it.
+        drop(end);
+        part.with(|part| {
+            part.is_stuck = is_stuck;
+            part.end_of_session(notes)
+        })
+    }
+
+    fn panicked(&self, why: &str) -> Box<Mismatch> {
+        self.part.with(|part| part.panicked(why))
     }
 }
 
@@ -181,19 +208,11 @@ impl Script {
         notes: Option<&Notes>,
         other: impl FnOnce(Wire) -> R,
     ) -> Result<(R, Played), Box<Mismatch>> {
-        let part = Shared::new(Part::new(self, side, script_end));
-        let acting = part.clone();
-        end.opposite(Box::new(move || acting.with(Part::turn)));
-        let stuck = end.clone();
-        let result = caught(|| other(end));
-        part.with(|part| {
-            part.is_stuck = stuck.was_stuck();
-            drop(stuck);
-            match result {
-                Ok(result) => Ok((result, part.end_of_session(notes)?)),
-                Err(why) => Err(part.panicked(&why)),
-            }
-        })
+        let part = Acting::new(self, side, &end, script_end);
+        match caught(|| other(end)) {
+            Ok(result) => Ok((result, part.end(notes)?)),
+            Err(why) => Err(part.panicked(&why)),
+        }
     }
 
     async fn meet_async<R>(

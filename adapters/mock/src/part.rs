@@ -27,6 +27,8 @@ pub(crate) struct Part {
     passes: Option<Duration>,
     clock: Clock,
     began: Duration,
+    /// When the script's time is over.
+    limit: Duration,
     now: Duration,
     sleep: Option<Sleep>,
     result: Option<Result<(), Box<Mismatch>>>,
@@ -51,6 +53,7 @@ impl Part {
             passes: None,
             clock,
             began,
+            limit: began.saturating_add(script.limit),
             now: began,
             sleep: None,
             result,
@@ -64,7 +67,7 @@ impl Part {
         let mut moved = false;
         while let Some(wire) = &mut self.wire {
             self.now = self.clock.now();
-            if self.now >= self.began.saturating_add(self.player.script().limit) {
+            if self.now >= self.limit {
                 let got = "nothing until the script's limit".into();
                 self.finish(Err(self.player.fails(self.player.waits_for(), got)));
                 return Turn::Moved;
@@ -139,17 +142,13 @@ impl Part {
             if let Some(wire) = &self.wire {
                 wire.wake_on_change(cx.waker());
             }
-            let limit = self.limit();
+            let limit = self.limit;
             let sleep = self.sleep.insert(self.clock.until(until.map_or(limit, |until| until.min(limit))));
             ready!(Pin::new(sleep).poll(cx));
             if self.clock.now() >= limit {
                 return Poll::Ready(());
             }
         }
-    }
-
-    fn limit(&self) -> Duration {
-        self.began.saturating_add(self.player.script().limit)
     }
 
     /// The other side is done; what came of it all.
@@ -182,10 +181,7 @@ impl Part {
         };
         match mismatch {
             Some(mismatch) => Err(mismatch.how(how(script, "")).heard(heard)),
-            None => {
-                let (said, told) = (self.player.all().to_vec(), self.player.told().to_vec());
-                Ok(Played { said, told, heard, took, is_stuck: self.is_stuck })
-            }
+            None => Ok(Played { heard, is_stuck: self.is_stuck, ..self.player.played(took) }),
         }
     }
 

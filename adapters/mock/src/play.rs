@@ -167,10 +167,7 @@ fn perform(
     let mismatch = Mismatch::first(script, notes, on_the_wire).or_else(late);
     match mismatch {
         Some(mismatch) => Err(mismatch.how(how(script, driver)).heard(notes.calls())),
-        None => {
-            let (said, told) = (player.all().to_vec(), player.told().to_vec());
-            Ok(Played { said, told, heard: notes.calls(), took, is_stuck: false })
-        }
+        None => Ok(Played { heard: notes.calls(), ..player.played(took) }),
     }
 }
 

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use crate::mismatch::{Mismatch, Row, cut};
 use crate::pattern::{Match, Names, line_end};
-use crate::{Act, Mode, Said, Script, Side, What, escape};
+use crate::{Act, Mode, Played, Said, Script, Side, What, escape};
 
 /// A side of a script that is being played.
 #[derive(Debug)]
@@ -92,14 +92,9 @@ impl Player {
         self.is_closed
     }
 
-    /// All that the other side said.
-    pub(crate) fn all(&self) -> &[u8] {
-        &self.all
-    }
-
-    /// All that this side said.
-    pub(crate) fn told(&self) -> &[u8] {
-        &self.told
+    /// What was said by both sides, and the time that it took.
+    pub(crate) fn played(&self, took: Duration) -> Played {
+        Played { said: self.all.clone(), told: self.told.clone(), took, ..Played::default() }
     }
 
     /// Whether all that this side says can be said: known before it begins.

@@ -115,8 +115,7 @@ fn converse(mut player: Player, mut stream: TcpStream, until: &Deadline) -> Resu
             Step::Listen => hear(&mut player, &mut stream, until).map_err(|mismatch| mismatch.how(way.clone()))?,
         }
     }
-    let (said, told) = (player.all().to_vec(), player.told().to_vec());
-    Ok(Played { said, told, took: began.elapsed(), ..Played::default() })
+    Ok(player.played(began.elapsed()))
 }
 
 /// The limit is over before all is written.

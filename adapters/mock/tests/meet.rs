@@ -11,6 +11,7 @@ use smtpd_core::handlers::Sink;
 use smtpd_core::server::{Config, Handler, Peer, Progress, Session, step};
 use smtpd_mock::{
     Actor, Bounds, Clock, Link, Links, Pieces, Reads, Script, Side, Wire, WireError, Witness, explore, listen,
+    serve_all,
 };
 
 fn script(text: &str) -> Script {
@@ -137,6 +138,19 @@ async fn line(wire: &mut Wire, clock: &Clock, patience: Duration) -> Result<Stri
         line.extend(octet);
     }
     Ok(String::from_utf8(line).unwrap())
+}
+
+#[test]
+fn one_client_of_several_servers() {
+    let scripts = [script("S: 421 busy\nC: EHLO {*}\n"), script("S: 220 hi\nC: EHLO {*}\n!stall\n")];
+    let (tries, played) =
+        serve_all(&scripts, |connect| [(); 2].map(|()| talk(connect(), &["EHLO me\r\n"]).is_ok())).unwrap();
+    assert_eq!(tries, [false, false]);
+    assert_eq!((played[0].is_stuck, played[1].is_stuck), (false, true));
+    let once = serve_all(&scripts, |connect| drop(talk(connect(), &["EHLO me\r\n"]))).unwrap_err();
+    assert_eq!((&once.expected[..], &once.got[..]), ("2 connections", "1"));
+    let more = serve_all(&[script("S: 421 busy\n")], |connect| drop((connect(), talk(connect(), &[])))).unwrap_err();
+    assert_eq!((&more.expected[..], &more.got[..]), ("1 connections", "1 more"));
 }
 
 #[test]
