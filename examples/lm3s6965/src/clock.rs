@@ -29,21 +29,24 @@ static PERIODS: AtomicU32 = AtomicU32::new(0);
 /// Sets the CPU's clock, and starts the time. Once, before anything else here.
 pub fn start() {
     set_50_mhz();
-    // SAFETY: nobody else has SysTick; firmware calls this once, before its interrupt is on.
-    let systick = unsafe { &*SYST::PTR };
-    const ENABLE_WITH_INTERRUPT_OF_CPU_CLOCK: u32 = 7;
-    // SAFETY: a period within its 24 bits, and its switches; neither touches memory.
-    unsafe {
-        systick.rvr.write(PERIOD - 1);
-        systick.cvr.write(0);
-        systick.csr.write(ENABLE_WITH_INTERRUPT_OF_CPU_CLOCK);
-    }
-    // It begins at 0, where periods end; the first one begins a tick later.
-    for _ in 0..1_000 {
-        if SYST::get_current() != 0 {
-            break;
+    interrupt::free(|_| {
+        // SAFETY: nobody else has SysTick; firmware calls this once, before its interrupt is on.
+        let systick = unsafe { &*SYST::PTR };
+        const ENABLE_WITH_INTERRUPT_OF_CPU_CLOCK: u32 = 7;
+        // SAFETY: a period within its 24 bits, and its switches; neither touches memory.
+        unsafe {
+            systick.rvr.write(PERIOD - 1);
+            systick.cvr.write(0);
+            systick.csr.write(ENABLE_WITH_INTERRUPT_OF_CPU_CLOCK);
         }
-    }
+        // It stands at 0, as at the end of a period, until its first tick, for which QEMU may take milliseconds.
+        for _ in 0..1_000_000 {
+            if SYST::get_current() != 0 {
+                break;
+            }
+        }
+        SCB::clear_pendst();
+    });
     alarm::start();
 }
 

@@ -150,7 +150,7 @@ impl Handler for Count {
 
 /// Instructions of `run`, less what it takes to count none.
 fn count(run: &mut dyn FnMut()) -> u32 {
-    nanos(run).saturating_sub(nanos(&mut || {})).div_ceil(NANOS_OF_INSTRUCTION)
+    (nanos(run).saturating_sub(nanos(&mut || {})) + NANOS_OF_INSTRUCTION / 2) / NANOS_OF_INSTRUCTION
 }
 
 const NANOS_OF_INSTRUCTION: u32 = 32;
