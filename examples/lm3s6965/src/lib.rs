@@ -10,6 +10,7 @@
 //! | [`led`] | the lamp | any pin |
 //! | [`seed`] | what takes the place of random numbers here | a real source: see there |
 //! | [`console`] | text, arguments and exit by semihosting | needs a debugger: left out with the feature `silicon` |
+//! | [`network`] | the board's addresses, and the loop that serves | your addresses, or DHCP |
 //! | [`fault`] | panics and faults | as it is |
 //! | [`stack`] | how much of the stack was used | as it is |
 //!
@@ -25,6 +26,7 @@ pub mod fault;
 pub mod interrupts;
 pub mod led;
 pub mod mac;
+pub mod network;
 mod register;
 pub mod seed;
 pub mod stack;
