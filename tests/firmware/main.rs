@@ -6,14 +6,22 @@
 //! | module | what it proves |
 //! |---|---|
 //! | `large` | texts larger than the RAM come whole |
+//! | `dialogue` | all transcripts that `adapters/smoltcp` can play |
+//! | `faults` | a panic says where, and ends |
 //! | `kinds` | the other binaries take mails |
 
 mod client;
+mod dialogue;
+mod faults;
 mod kinds;
 mod large;
 #[path = "../clients/lines.rs"]
 mod lines;
 mod qemu;
+mod remote;
+#[path = "../transcripts/files.rs"]
+mod transcripts;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -27,15 +35,33 @@ const TESTS: &[Test] = &[
     ("four sessions at once do not mix their texts", "checksum", large::four_sessions),
     ("every octet comes at every place of a line", "checksum", large::all_octets),
     ("debugging prints a mail as Python does", "debugging", kinds::debugging),
+    ("a panic says where it was, and the board ends", "dialogue", faults::panic),
+    ("a stack that overflows is a fault", "dialogue", faults::overflow),
     ("tiny takes one mail after another", "tiny", kinds::tiny),
 ];
 
 fn main() -> ExitCode {
-    let trials = TESTS.iter().map(|(name, binary, test)| {
-        Trial::ignorable_test(*name, move || match qemu::missing(binary) {
-            Some(reason) => Ok(Completion::ignored_with(reason)),
-            None => test().map(|()| Completion::Completed),
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let arguments = Arguments::from_args();
+    let scripts = transcripts::all();
+    if !arguments.list {
+        dialogue::say_what_is_left_out(&scripts);
+    }
+    let mut trials: Vec<Trial> = TESTS.iter().map(|(name, binary, test)| trial(*name, binary, *test)).collect();
+    trials.extend(scripts.into_iter().map(|script| {
+        let is_ignored = dialogue::why_not(&script).is_some();
+        let name = format!("dialogue::{}", script.file);
+        trial(name, "dialogue", move || dialogue::plays(&script)).with_ignored_flag(is_ignored)
+    }));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(
+    name: impl Into<String>,
+    binary: &'static str,
+    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    Trial::ignorable_test(name, move || match qemu::missing(binary) {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => test().map(|()| Completion::Completed),
+    })
 }

@@ -1,7 +1,7 @@
 //! The board in QEMU: started, reached, listened to and ended.
 
 use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -70,6 +70,11 @@ pub(crate) fn elf(binary: &str) -> PathBuf {
 /// A port that is free now.
 pub(crate) fn free_port() -> Result<u16, Failed> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// The same for UDP.
+pub(crate) fn free_udp_port() -> Result<u16, Failed> {
+    Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 impl Board {
