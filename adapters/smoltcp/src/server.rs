@@ -222,7 +222,8 @@ pub(crate) fn tcp_sockets<'s, 'a>(
 }
 
 fn later(now: Instant, millis: u32) -> Instant {
-    Instant::from_micros(now.total_micros().saturating_add(i64::from(millis).saturating_mul(1_000)))
+    // Far from where either could overflow.
+    Instant::from_micros(now.total_micros().wrapping_add(i64::from(millis).wrapping_mul(1_000)))
 }
 
 /// The time as sessions have it, which may wrap.
