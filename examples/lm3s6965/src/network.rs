@@ -3,8 +3,9 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::Waker;
 
-use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address};
+use smtpd_core::heapless::Vec;
 use smtpd_core::server::Handler;
 use smtpd_smoltcp::Server;
 
@@ -35,6 +36,15 @@ pub fn start<const N: usize>(frames: &mut Frames<N>) -> (Interface, Ethernet<'_>
     });
     let _ = interface.routes_mut().add_default_ipv4_route(GATEWAY);
     (interface, ethernet)
+}
+
+/// Where the sockets are. A vector that is empty at first lies in RAM alone, an array of empty places in flash too.
+pub type Sockets<const N: usize> = Vec<SocketStorage<'static>, N>;
+
+/// A set that has all those places.
+pub fn sockets<const N: usize>(places: &'static mut Sockets<N>) -> SocketSet<'static> {
+    while places.push(SocketStorage::EMPTY).is_ok() {}
+    SocketSet::new(&mut places[..])
 }
 
 /// Serves, and sleeps whenever there is nothing to do.

@@ -7,8 +7,7 @@ use core::mem::MaybeUninit;
 
 use cortex_m_rt::entry;
 use lm3s6965::ethernet::Frames;
-use lm3s6965::network;
-use smoltcp::iface::{SocketSet, SocketStorage};
+use lm3s6965::network::{self, Sockets};
 use smtpd_core::server::{Answer, Config, Flow, Handler, Mail, Rcpt};
 use smtpd_smoltcp::{Rings, Server};
 
@@ -18,11 +17,11 @@ static CONFIG: Config = Config::new("board.example");
 fn main() -> ! {
     static mut FRAMES: Frames = Frames::new();
     static mut RINGS: Rings<4> = Rings::new();
-    static mut STORAGE: [SocketStorage<'static>; 4] = [SocketStorage::EMPTY; 4];
+    static mut SOCKETS: Sockets<4> = Sockets::new();
     static mut SERVER: MaybeUninit<Server<'static, Checksum, 4, 512, 512>> = MaybeUninit::uninit();
 
     let (mut interface, mut ethernet) = network::start(FRAMES);
-    let mut sockets = SocketSet::new(&mut STORAGE[..]);
+    let mut sockets = network::sockets(SOCKETS);
     let handlers = [(); 4].map(|()| Checksum::default());
     let server = SERVER.write(Server::new(&CONFIG, handlers, RINGS.add(&mut sockets)));
     network::serve(server, &mut interface, &mut ethernet, &mut sockets)
@@ -48,9 +47,9 @@ impl Handler for Checksum {
 
     fn text(&mut self, octets: &[u8]) -> Flow<'_> {
         self.octets = self.octets.wrapping_add(octets.len() as u32);
-        self.checksum = octets.iter().fold(self.checksum, |checksum, octet| {
-            checksum >> 8 ^ REMAINDERS[usize::from(checksum as u8 ^ octet)]
-        });
+        self.checksum = octets
+            .iter()
+            .fold(self.checksum, |checksum, octet| checksum >> 8 ^ REMAINDERS[usize::from(checksum as u8 ^ octet)]);
         Flow::Continue
     }
 

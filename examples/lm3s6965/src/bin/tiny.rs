@@ -7,8 +7,7 @@ use core::mem::MaybeUninit;
 
 use cortex_m_rt::entry;
 use lm3s6965::ethernet::{Frames, room};
-use lm3s6965::network;
-use smoltcp::iface::{SocketSet, SocketStorage};
+use lm3s6965::network::{self, Sockets};
 use smtpd_core::handlers::{Message, Recipients};
 use smtpd_core::server::{Answer, Config, Peer};
 use smtpd_smoltcp::{Rings, Server};
@@ -34,11 +33,11 @@ static CONFIG: Config = {
 fn main() -> ! {
     static mut FRAMES: Frames<{ room(576) }> = Frames::new();
     static mut RINGS: Rings<1, 1_024, 512> = Rings::new();
-    static mut STORAGE: [SocketStorage<'static>; 1] = [SocketStorage::EMPTY; 1];
+    static mut SOCKETS: Sockets<1> = Sockets::new();
     static mut SERVER: MaybeUninit<Tiny> = MaybeUninit::uninit();
 
     let (mut interface, mut ethernet) = network::start(FRAMES);
-    let mut sockets = SocketSet::new(&mut STORAGE[..]);
+    let mut sockets = network::sockets(SOCKETS);
     let handlers = [Message::new(log as ProcessMessage)];
     let server = SERVER.write(Server::new(&CONFIG, handlers, RINGS.add(&mut sockets)));
     network::serve(server, &mut interface, &mut ethernet, &mut sockets)
