@@ -11,8 +11,11 @@
 //! | `kinds` | the other binaries take mails |
 
 mod client;
+mod counts;
 mod dialogue;
 mod faults;
+mod idle;
+mod instructions;
 mod kinds;
 mod large;
 #[path = "../clients/lines.rs"]
@@ -26,6 +29,14 @@ mod wire;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// Those whose instructions are counted.
+const COUNTED: &[Test] = &[
+    ("core's text path is short, at every run", "bench", instructions::bench),
+    ("a megabyte takes few instructions", "checksum", instructions::megabyte),
+    ("a mail takes few instructions", "checksum", instructions::mail),
+    ("a board without work sleeps", "checksum", idle::sleeps),
+];
 
 /// A test: its name, the binary that it runs.
 type Test = (&'static str, &'static str, fn() -> Result<(), Failed>);
@@ -47,6 +58,10 @@ fn main() -> ExitCode {
         dialogue::say_what_is_left_out(&scripts);
     }
     let mut trials: Vec<Trial> = TESTS.iter().map(|(name, binary, test)| trial(*name, binary, *test)).collect();
+    trials.extend(COUNTED.iter().map(|(name, binary, test)| match counts::missing() {
+        Some(reason) => Trial::ignorable_test(*name, move || Ok(Completion::ignored_with(reason))),
+        None => trial(*name, binary, *test),
+    }));
     trials.extend(scripts.into_iter().map(|script| {
         let is_ignored = dialogue::why_not(&script).is_some();
         let name = format!("dialogue::{}", script.file);

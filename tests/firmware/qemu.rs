@@ -33,7 +33,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) arguments: &'a [&'a str],
     /// More options of QEMU's.
     pub(crate) options: &'a [String],
-    /// The cable, as QEMU's option `-nic` has it; none: a port of this host is forwarded to the board's.
+    /// The cable, as QEMU's option `-nic` has it, or `none`; if nothing is said, a port of this host is forwarded to the board's.
     pub(crate) cable: Option<String>,
     /// Where the firmware's files lie; none: it has none.
     pub(crate) folder: Option<&'a Path>,
@@ -91,14 +91,14 @@ impl Board {
             Some(cable) => cable.clone(),
             None => {
                 port = free_port()?;
-                format!("user,net=10.0.2.0/24,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:25")
+                format!("user,model=stellaris,net=10.0.2.0/24,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:25")
             }
         };
         let arguments: String = setup.arguments.iter().map(|argument| format!(",arg={argument}")).collect();
         let mut qemu = Command::new("qemu-system-arm");
         qemu.args(["-M", "lm3s6965evb", "-cpu", "cortex-m3", "-nographic", "-monitor", "none", "-serial", "none"]);
         qemu.arg("-semihosting-config").arg(format!("enable=on,target=native,arg={binary}{arguments}"));
-        qemu.arg("-nic").arg(format!("{cable},model=stellaris")).args(setup.options);
+        qemu.arg("-nic").arg(cable).args(setup.options);
         qemu.arg("-kernel").arg(elf(binary)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         if let Some(folder) = setup.folder {
             qemu.current_dir(folder);

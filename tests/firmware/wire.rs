@@ -40,7 +40,7 @@ impl Wire {
     /// The other end, as QEMU's option `-nic` has it.
     pub(crate) fn option(&self) -> Result<String, Failed> {
         let own = self.socket.local_addr()?.port();
-        Ok(format!("socket,udp=127.0.0.1:{own},localaddr=127.0.0.1:{}", self.qemu))
+        Ok(format!("socket,model=stellaris,udp=127.0.0.1:{own},localaddr=127.0.0.1:{}", self.qemu))
     }
 
     /// Sends a frame, whatever is in it. Nobody may be there yet, or any more.

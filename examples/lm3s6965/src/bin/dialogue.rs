@@ -15,10 +15,9 @@ use core::task::Waker;
 use cortex_m_rt::entry;
 use lm3s6965::clock;
 use lm3s6965::ethernet::Frames;
-use lm3s6965::network::{self, PORT};
+use lm3s6965::network::{self, PORT, Sockets};
 use semihosting::fs::File;
 use semihosting::io::{Read, Write};
-use smoltcp::iface::{SocketSet, SocketStorage};
 use smoltcp::time::{Duration, Instant};
 use smtpd_core::heapless::Vec;
 use smtpd_core::server::{Answer, Config, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt, Reply, Verify};
@@ -31,7 +30,7 @@ type Dialogue = Server<'static, Remote<'static>, 1>;
 fn main() -> ! {
     static mut FRAMES: Frames = Frames::new();
     static mut RINGS: Rings<1> = Rings::new();
-    static mut STORAGE: [SocketStorage<'static>; 1] = [SocketStorage::EMPTY; 1];
+    static mut SOCKETS: Sockets<1> = Sockets::new();
     static mut HOST: MaybeUninit<RefCell<Host>> = MaybeUninit::uninit();
     static mut SETTINGS: Vec<u8, FRAME> = Vec::new();
     static mut CONFIG: Config = Config::new("mx.example.org");
@@ -47,7 +46,7 @@ fn main() -> ! {
     }
 
     let (mut interface, mut ethernet) = network::start(FRAMES);
-    let mut sockets = SocketSet::new(&mut STORAGE[..]);
+    let mut sockets = network::sockets(SOCKETS);
     let server = SERVER.write(Server::new(CONFIG, [remote], RINGS.add(&mut sockets)));
     server.listen(PORT);
     loop {
