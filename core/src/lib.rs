@@ -30,6 +30,8 @@
 pub use heapless;
 
 pub mod client;
+#[cfg(feature = "defmt")]
+mod format;
 pub mod handlers;
 mod log;
 pub mod relay;
