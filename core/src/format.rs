@@ -63,7 +63,8 @@ impl Format for Reply<'_> {
     fn format(&self, to: Formatter<'_>) {
         #[cfg(feature = "enhanced")]
         if let Some(enhanced) = self.enhanced_code() {
-            write!(to, "{=u16} {} {=[u8]:a}", self.code(), enhanced, self.text());
+            let (class, crate::wire::Enhanced { subject, detail }) = (self.code() / 100, enhanced);
+            write!(to, "{=u16} {=u16}.{=u8}.{=u16} {=[u8]:a}", self.code(), class, subject, detail, self.text());
             return;
         }
         write!(to, "{=u16} {=[u8]:a}", self.code(), self.text());
