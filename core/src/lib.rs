@@ -27,9 +27,9 @@
 //! | `log` | the dialogue, to the crate `log`, target `smtpd`, level trace; needs `core::fmt` |
 //! | `defmt` | the dialogue, to defmt, level trace; defmt's `Format` for the types here |
 //!
-//! `log` and `defmt` may both be on. What AUTH carries they say as its length, whoever listens; at level trace they say the
-//! text of messages too, which `DEFMT_LOG=trace,smtpd_core=info` leaves out. `Format` never says the text, nor what lies in
-//! buffers. What links `defmt` needs a global logger of defmt's, on a host too; of the types here, only tables of replies
+//! `log` and `defmt` may both be on. Of what AUTH carries they say the length only; the text of messages is part of the
+//! dialogue, all of which `DEFMT_LOG=trace,smtpd_core=info` leaves out. `Format` never says the text, nor what lies in the
+//! buffers of sessions. What links `defmt` needs a global logger of defmt's, on a host too; of the types here, only tables of replies
 //! (`Texts`) and the handler [`Fault`](handlers::Fault) have no `Format`.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
