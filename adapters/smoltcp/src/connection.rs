@@ -1,0 +1,213 @@
+//! One connection: its session on a socket, and its time.
+
+use core::task::Waker;
+
+use smoltcp::socket::tcp::{Socket, State};
+use smtpd_core::server::{Config, Ending, Handler, Peer, Progress, Session, Watch, step};
+use smtpd_core::store::Store;
+
+/// A client that is connected.
+#[derive(Debug)]
+pub(crate) struct Connection<'c, L: Store, O: Store> {
+    session: Session<'c, L, O>,
+    watch: Watch,
+    /// What the last step said.
+    progress: Progress,
+    /// The session is over.
+    farewell: Option<Farewell>,
+}
+
+/// What is left when the session is over: the client reads the last reply, and what it still says is thrown away. A socket
+/// that was closed before would reset the connection, and take the reply along.
+#[derive(Debug)]
+struct Farewell {
+    began: u32,
+    /// How long it may take, in milliseconds.
+    millis: u32,
+    /// Octets that may still come.
+    left: usize,
+    /// The client has everything, and only its end is waited for.
+    is_read: bool,
+}
+
+/// What a turn brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Something; another one may bring more.
+    Moved,
+    /// Nothing, for so many milliseconds at most.
+    Waits(Option<u32>),
+    /// The socket has nothing more to say but its end.
+    Over,
+}
+
+impl Turn {
+    /// What both together brought.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Waits(Some(one)), Self::Waits(Some(other))) => Self::Waits(Some(one.min(other))),
+            (Self::Waits(one), Self::Waits(other)) => Self::Waits(one.or(other)),
+            _ => Self::Moved,
+        }
+    }
+}
+
+/// The contract of [`Session`], 3: until the end, 64 KiB or 1 s.
+const FAREWELL_MILLIS: u32 = 1_000;
+const FAREWELL_OCTETS: usize = 65_536;
+
+impl<'c, L: Store + Default, O: Store + Default> Connection<'c, L, O> {
+    pub(crate) fn new(config: &'c Config<'c>, peer: Peer, now: u32) -> Self {
+        Self {
+            session: Session::with(config, peer, L::default(), O::default()),
+            watch: Watch::new(now),
+            progress: Progress::Moved,
+            farewell: None,
+        }
+    }
+}
+
+impl<L: Store, O: Store> Connection<'_, L, O> {
+    /// Ends the session for a reason from outside; the next turns say so to both sides.
+    pub(crate) fn end(&mut self, why: Ending) {
+        self.session.end(why);
+        self.progress = Progress::Moved;
+        if let Some(farewell) = &mut self.farewell {
+            farewell.millis = farewell.millis.min(FAREWELL_MILLIS);
+        }
+    }
+
+    /// Takes what came, does what can be done, and sends.
+    pub(crate) fn turn(
+        &mut self,
+        socket: &mut Socket<'_>,
+        handler: &mut impl Handler,
+        now: u32,
+        waker: &Waker,
+    ) -> Turn {
+        if self.farewell.is_some() {
+            return self.part(socket, now);
+        }
+        // Reset, or given up by the stack: nobody hears what might be said.
+        if socket.state() == State::Closed {
+            self.end(Ending::Lost);
+        }
+        let mut has_moved = self.send(socket);
+        while self.take(socket, handler, waker) | self.send(socket) {
+            has_moved = true;
+        }
+        // The client said its last, and all of it was taken.
+        if self.progress == Progress::Read && !socket.may_recv() {
+            self.end(Ending::Lost);
+        }
+        match self.progress {
+            Progress::Closed => {
+                self.farewell = Some(Farewell::new(&self.session, now));
+                return Turn::Moved;
+            }
+            Progress::Moved => return Turn::Moved,
+            _ => {}
+        }
+        match self.watch.left(&self.session, now) {
+            Some(0) => self.end(Ending::Expired),
+            left if !has_moved => return Turn::Waits(left),
+            _ => {}
+        }
+        Turn::Moved
+    }
+
+    /// Steps until nothing moves, over one part of a ring that may wrap; whether anything did.
+    fn take(&mut self, socket: &mut Socket<'_>, handler: &mut impl Handler, waker: &Waker) -> bool {
+        let has_input = socket.can_recv();
+        // Most turns are another socket's.
+        if self.progress == Progress::Read && !has_input {
+            return false;
+        }
+        let before = self.progress;
+        let (session, progress) = (&mut self.session, &mut self.progress);
+        let mut has_moved = false;
+        let mut steps = |ring: &[u8]| {
+            let mut input = ring;
+            loop {
+                *progress = step(session, &mut input, handler, waker);
+                match progress {
+                    Progress::Moved => has_moved = true,
+                    // There is no TLS; in the middle of its handshake a client can't be told.
+                    Progress::StartTls => session.end(Ending::Fault),
+                    _ => break,
+                }
+            }
+            ring.len().saturating_sub(input.len())
+        };
+        // Text goes from the ring to the handler: no copy.
+        let taken = match has_input {
+            true => socket.recv(|ring| twice(steps(ring))).unwrap_or(0),
+            false => steps(b""),
+        };
+        has_moved || taken > 0 || *progress != before
+    }
+
+    /// Sends what has room in the ring; whether that changed anything.
+    fn send(&mut self, socket: &mut Socket<'_>) -> bool {
+        let output = self.session.output();
+        if output.is_empty() {
+            return false;
+        }
+        match socket.send_slice(output) {
+            Ok(0) => return false,
+            Ok(octets) => self.session.sent(octets),
+            Err(_) => self.end(Ending::Lost),
+        }
+        true
+    }
+
+    /// Waits until the client has read everything, then for its end.
+    fn part(&mut self, socket: &mut Socket<'_>, now: u32) -> Turn {
+        if !socket.is_open() {
+            return Turn::Over;
+        }
+        let mut has_moved = self.send(socket);
+        let Some(farewell) = &mut self.farewell else { return Turn::Over };
+        let thrown_away = socket.recv(|ring| twice(ring.len())).unwrap_or(0);
+        farewell.left = farewell.left.saturating_sub(thrown_away);
+        has_moved |= thrown_away > 0;
+        if !farewell.is_read && self.session.output().is_empty() {
+            // Behind what the ring still holds.
+            socket.close();
+            if socket.send_queue() == 0 {
+                (farewell.is_read, farewell.began, farewell.millis) = (true, now, FAREWELL_MILLIS);
+                has_moved = true;
+            }
+        }
+        match left(farewell.millis, farewell.began, now) {
+            _ if farewell.left == 0 => {}
+            0 => {}
+            _ if has_moved => return Turn::Moved,
+            left => return Turn::Waits(Some(left)),
+        }
+        socket.abort();
+        Turn::Over
+    }
+}
+
+/// What was taken: for the ring, and for us.
+const fn twice(octets: usize) -> (usize, usize) {
+    (octets, octets)
+}
+
+impl Farewell {
+    fn new<L: Store, O: Store>(session: &Session<'_, L, O>, now: u32) -> Self {
+        let output = session.timers().output;
+        let millis = match session.ending() {
+            // Whoever did not read in time does not get that time twice.
+            Some(Ending::Expired | Ending::Stopping | Ending::Lost) => FAREWELL_MILLIS,
+            _ => output.checked_mul(1_000).filter(|millis| *millis > 0).unwrap_or(u32::MAX),
+        };
+        Self { began: now, millis, left: FAREWELL_OCTETS, is_read: false }
+    }
+}
+
+/// What is left of so many milliseconds.
+pub(crate) const fn left(millis: u32, since: u32, now: u32) -> u32 {
+    millis.saturating_sub(now.wrapping_sub(since))
+}

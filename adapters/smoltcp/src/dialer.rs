@@ -1,0 +1,210 @@
+//! Dialling out: the legs of relays, over sockets of the same interface.
+
+use core::net::SocketAddr;
+
+use smoltcp::iface::{Interface, SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::wire::IpEndpoint;
+use smtpd_core::relay::{Leg, Need, Relay};
+
+use crate::connection::{Turn, left};
+use crate::server::tcp_sockets;
+
+/// Sockets over which relays reach their upstream servers, for [`Server::poll_relay`](crate::Server::poll_relay).
+///
+/// A leg takes any that is free, while it is connected; with fewer sockets than legs the others wait for one, as long as
+/// their clients wait for an answer.
+#[derive(Debug)]
+pub struct Dialer<const M: usize> {
+    ends: [End; M],
+    /// The port to call from next.
+    port: u16,
+}
+
+#[derive(Debug)]
+struct End {
+    handle: SocketHandle,
+    call: Call,
+}
+
+/// What a socket does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Free,
+    /// It belongs to the leg of this number, and the server has kept it waiting since a time.
+    Leg {
+        number: usize,
+        since: u32,
+    },
+    /// Its leg is done with it, since a time; what is in its ring is still sent.
+    Over(u32),
+}
+
+/// Milliseconds in which a server connects, or takes octets that were sent.
+const PATIENCE: u32 = 60_000;
+/// Milliseconds for QUIT, and for the server's end.
+const FAREWELL: u32 = 1_000;
+/// The first of the ports that are for nobody in particular (RFC 6335 §6).
+const EPHEMERAL: u16 = 49_152;
+
+impl<const M: usize> Dialer<M> {
+    /// Of sockets that nobody else uses. `seed` should differ from one start to the next: connections that the last one
+    /// left behind are not met again then.
+    #[must_use]
+    pub fn new(sockets: [SocketHandle; M], seed: u16) -> Self {
+        Self { ends: sockets.map(|handle| End { handle, call: Call::Free }), port: EPHEMERAL | seed }
+    }
+
+    /// Gives each leg a turn.
+    pub(crate) fn turn<R: Relay>(
+        &mut self,
+        relays: &mut [R],
+        interface: &mut Interface,
+        sockets: &mut SocketSet<'_>,
+        now: u32,
+    ) -> Turn {
+        let mut turn = Turn::Waits(None);
+        for end in &mut self.ends {
+            turn = turn.or(end.hang_up(sockets, now));
+        }
+        for (number, leg) in relays.iter_mut().flat_map(Relay::legs).enumerate() {
+            turn = turn.or(self.serve(number, leg, interface, sockets, now));
+        }
+        turn
+    }
+
+    fn serve(
+        &mut self,
+        number: usize,
+        leg: &mut Leg,
+        interface: &mut Interface,
+        sockets: &mut SocketSet<'_>,
+        now: u32,
+    ) -> Turn {
+        if let Some(end) = self.ends.iter_mut().find(|end| end.is_of(number)) {
+            return end.turn(leg, sockets, now);
+        }
+        let address = match leg.need() {
+            Need::Nothing => return Turn::Waits(None),
+            Need::Connect(address) => address,
+            Need::Close => {
+                leg.lost();
+                return Turn::Moved;
+            }
+        };
+        let Some(end) = self.ends.iter_mut().find(|end| end.call == Call::Free) else { return Turn::Waits(None) };
+        self.port = EPHEMERAL | self.port.wrapping_add(1);
+        let socket = tcp_sockets(sockets).find(|(handle, _)| *handle == end.handle);
+        let result = endpoint(address)
+            .zip(socket)
+            .map(|(server, (_, socket))| socket.connect(interface.context(), server, self.port));
+        match result {
+            Some(Ok(())) => end.call = Call::Leg { number, since: now },
+            _ => leg.lost(),
+        }
+        Turn::Moved
+    }
+}
+
+impl End {
+    fn is_of(&self, leg: usize) -> bool {
+        matches!(self.call, Call::Leg { number, .. } if number == leg)
+    }
+
+    /// Moves the leg's octets.
+    fn turn(&mut self, leg: &mut Leg, sockets: &mut SocketSet<'_>, now: u32) -> Turn {
+        let Some((_, socket)) = tcp_sockets(sockets).find(|(handle, _)| *handle == self.handle) else {
+            return self.lose(leg, now);
+        };
+        let is_waiting = match leg.need() {
+            Need::Connect(_) if socket.may_send() => {
+                leg.connected();
+                return Turn::Moved;
+            }
+            Need::Connect(_) if socket.is_open() => true,
+            Need::Nothing => match exchange(leg, socket) {
+                Some(true) => false,
+                Some(false) if leg.output().is_empty() => return Turn::Waits(None),
+                Some(false) => true,
+                None => return self.lose(leg, now),
+            },
+            Need::Connect(_) | Need::Close => {
+                socket.close();
+                return self.lose(leg, now);
+            }
+        };
+        let Call::Leg { since, .. } = &mut self.call else { return Turn::Waits(None) };
+        if !is_waiting {
+            *since = now;
+            return Turn::Moved;
+        }
+        match left(PATIENCE, *since, now) {
+            0 => {
+                socket.abort();
+                self.lose(leg, now)
+            }
+            left => Turn::Waits(Some(left)),
+        }
+    }
+
+    fn lose(&mut self, leg: &mut Leg, now: u32) -> Turn {
+        leg.lost();
+        self.call = Call::Over(now);
+        Turn::Moved
+    }
+
+    /// Brings a connection that no leg has any more to its end.
+    fn hang_up(&mut self, sockets: &mut SocketSet<'_>, now: u32) -> Turn {
+        let Call::Over(since) = self.call else { return Turn::Waits(None) };
+        let Some((_, socket)) = tcp_sockets(sockets).find(|(handle, _)| *handle == self.handle) else {
+            return Turn::Waits(None);
+        };
+        let has_moved = socket.recv(|ring| (ring.len(), !ring.is_empty())).unwrap_or(false);
+        let left = left(FAREWELL, since, now);
+        match socket.state() {
+            // Of use to nobody here, for it would keep the socket for 10 s.
+            State::TimeWait => self.call = Call::Free,
+            // An RST goes at once unless the network is away.
+            State::Closed if left == 0 || socket.remote_endpoint().is_none() => self.call = Call::Free,
+            State::Closed => return Turn::Waits(Some(left)),
+            _ if left == 0 => socket.abort(),
+            _ if !has_moved => {
+                // Also where the server went first.
+                socket.close();
+                return Turn::Waits(Some(left));
+            }
+            _ => {}
+        }
+        Turn::Moved
+    }
+}
+
+/// Moves octets both ways; whether any moved, or none if the server is gone.
+fn exchange(leg: &mut Leg, socket: &mut Socket<'_>) -> Option<bool> {
+    let sent = match leg.output() {
+        b"" => 0,
+        output => socket.send_slice(output).ok()?,
+    };
+    leg.sent(sent);
+    let received = socket.recv(|ring| {
+        let mut input = &*ring;
+        leg.receive(&mut input);
+        let taken = ring.len().saturating_sub(input.len());
+        (taken, taken)
+    });
+    match sent > 0 || received.is_ok_and(|taken| taken > 0) {
+        true => Some(true),
+        false => socket.may_recv().then_some(false),
+    }
+}
+
+fn endpoint(address: SocketAddr) -> Option<IpEndpoint> {
+    match address {
+        #[cfg(feature = "ipv4")]
+        SocketAddr::V4(address) => Some(address.into()),
+        #[cfg(feature = "ipv6")]
+        SocketAddr::V6(address) => Some(address.into()),
+        #[allow(unreachable_patterns)] // with both
+        _ => None,
+    }
+}

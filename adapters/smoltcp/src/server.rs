@@ -1,0 +1,230 @@
+//! The server: places for clients, and whose turn it is.
+
+use core::array;
+use core::mem::size_of;
+use core::task::Waker;
+
+use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::phy::Device;
+use smoltcp::socket::{Socket, tcp};
+use smoltcp::time::Instant;
+use smtpd_core::relay::{Leg, Relay};
+use smtpd_core::server::{Config, Ending, Handler};
+
+use crate::connection::Turn;
+use crate::hold::Hold;
+use crate::place::Place;
+use crate::spare::Spare;
+use crate::{Dialer, Rings};
+
+/// A server of at most `N` clients at a time, over sockets of one smoltcp interface.
+///
+/// `LINE` and `OUTPUT` are octets of each session's buffers, for a command that came in pieces and for replies: at least 512 each.
+///
+/// # How to drive it
+/// 1. Sockets of [`Rings`] come into the set, and their handles here; [`listen`](Self::listen) says on which port. Interface,
+///    device and set stay the caller's, who may have other sockets in the set: [`poll`](Self::poll) moves their octets too, and so takes the place
+///    of [`Interface::poll`]. Always the same ones: with another interface or set nobody is served.
+/// 2. Call [`poll`](Self::poll) whenever the device has a frame, and at the time that [`poll_at`](Self::poll_at) says. Between
+///    these the processor may sleep.
+/// 3. A handler serves its place's clients one after the other, each from `connected` to `closed` (to that alone, if
+///    the server is stopped right away): what it keeps about one has to be gone then.
+/// 4. To end in good order: [`stop`](Self::stop), then poll until there are no [`connections`](Self::connections).
+#[derive(Debug)]
+pub struct Server<'c, H, const N: usize, const LINE: usize = 1024, const OUTPUT: usize = 1024> {
+    config: &'c Config<'c>,
+    handlers: [H; N],
+    handles: [SocketHandle; N],
+    places: [Place<'c, LINE, OUTPUT>; N],
+    spare: Option<Spare>,
+    /// Where to listen.
+    port: Option<u16>,
+    /// When the earliest timer of a place runs out.
+    due: Option<Instant>,
+}
+
+/// Frames that one poll takes: a flood of them must not keep a loop from its other duties.
+const FRAMES: u8 = 32;
+
+impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H, N, LINE, OUTPUT> {
+    /// A server that does not listen yet; each socket has one of the handlers.
+    #[must_use]
+    pub fn new(config: &'c Config<'c>, handlers: [H; N], sockets: [SocketHandle; N]) -> Self {
+        // Not `[const { Place::Free }; N]`: that lies in flash, as long as a place.
+        let places = array::from_fn(|_| Place::Free);
+        Self { config, handlers, handles: sockets, places, spare: None, port: None, due: Some(Instant::ZERO) }
+    }
+
+    /// Octets of RAM of such a server and its sockets, with rings of `RX` and `TX` octets and smoltcp's interface, but without the device and
+    /// the stack:
+    ///
+    /// ```
+    /// # type Handler = smtpd_core::handlers::Sink;
+    /// type Server = smtpd_smoltcp::Server<'static, Handler, 4, 512, 512>;
+    /// const _: () = assert!(Server::ram::<2048, 512>() <= 20 * 1024);
+    /// ```
+    #[must_use]
+    pub const fn ram<const RX: usize, const TX: usize>() -> usize {
+        size_of::<Self>()
+            .saturating_add(size_of::<Rings<N, RX, TX>>())
+            .saturating_add(size_of::<[SocketStorage<'static>; N]>())
+            .saturating_add(size_of::<SocketSet<'static>>())
+            .saturating_add(size_of::<Interface>())
+    }
+
+    /// Listens on a port from the next poll on, and no longer on the one before; 0 is none.
+    pub const fn listen(&mut self, port: u16) {
+        self.port = if port == 0 { None } else { Some(port) };
+        self.due = Some(Instant::ZERO);
+    }
+
+    /// Gives the server one more socket, which tells clients at once that there is no place for them (421 4.3.2); without it they wait until a
+    /// place is free, which costs no memory. Its rings may be short: 64 and 128 octets.
+    pub fn refuse_with(&mut self, spare: SocketHandle) {
+        self.spare = Some(Spare::new(spare));
+    }
+
+    /// Says 421 4.3.2 to every client, where one can still be heard, and listens no longer.
+    pub fn stop(&mut self) {
+        self.places.iter_mut().for_each(|place| place.end(Ending::Stopping));
+        self.listen(0);
+    }
+
+    /// Clients that are connected, those included whose session is over.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.places.iter().filter(|place| place.is_taken()).count()
+    }
+
+    /// The handlers, in the order in which they were given.
+    pub const fn handlers(&mut self) -> &mut [H; N] {
+        &mut self.handlers
+    }
+
+    /// When to poll again if no frame comes before: at once, if the time lies in the past; never, if there is none.
+    ///
+    /// With [`Waker::noop`] a handler that owes an answer has to be asked again every now and then.
+    pub fn poll_at(&self, now: Instant, interface: &mut Interface, sockets: &SocketSet<'_>) -> Option<Instant> {
+        match (self.due, interface.poll_at(now, sockets)) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'_, H, N, LINE, OUTPUT> {
+    /// Takes frames and gives each client a turn, until nothing moves any more or many frames were taken. `now` never goes back.
+    pub fn poll<D: Device + ?Sized>(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        device: &mut D,
+        sockets: &mut SocketSet<'_>,
+        waker: &Waker,
+    ) {
+        self.drive(now, interface, device, sockets, |server, _, sockets, millis| {
+            server.turn(|_| true, sockets, millis, waker)
+        });
+    }
+
+    /// The same for relays, whose legs call their servers over the dialer's sockets, which are in the same set. A place takes its next client
+    /// when the legs are idle.
+    pub fn poll_relay<D: Device + ?Sized, const M: usize>(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        device: &mut D,
+        sockets: &mut SocketSet<'_>,
+        dialer: &mut Dialer<M>,
+        waker: &Waker,
+    ) where
+        H: Relay,
+    {
+        let is_done = |relay: &mut H| relay.legs().iter().all(Leg::is_idle);
+        self.drive(now, interface, device, sockets, |server, interface, sockets, millis| {
+            let turn = server.turn(is_done, sockets, millis, waker);
+            turn.or(dialer.turn(&mut server.handlers, interface, sockets, millis))
+        });
+    }
+
+    /// One frame at a time, and a turn after each: the end of one client and the beginning of the next may come in one burst, and a socket has to
+    /// listen in between.
+    fn drive<D: Device + ?Sized>(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        device: &mut D,
+        sockets: &mut SocketSet<'_>,
+        mut turn: impl FnMut(&mut Self, &mut Interface, &mut SocketSet<'_>, u32) -> Turn,
+    ) {
+        interface.poll_maintenance(now);
+        for _ in 0..FRAMES {
+            let turn = turn(self, interface, sockets, millis(now));
+            // Where a socket gives its client up, its place has to hear of it: another turn, then.
+            let mut has_said = false;
+            while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
+                has_said = true;
+            }
+            let mut hold = Hold { device, port: self.port.filter(|_| !self.listens(sockets)) };
+            let ingress = interface.poll_ingress_single(now, &mut hold, sockets);
+            if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (turn, ingress, has_said) {
+                self.due = time.map(|millis| later(now, millis));
+                return;
+            }
+        }
+        self.due = Some(now);
+    }
+
+    /// Gives each place a turn.
+    fn turn(&mut self, is_done: fn(&mut H) -> bool, sockets: &mut SocketSet<'_>, now: u32, waker: &Waker) -> Turn {
+        let mut turn = Turn::Waits(None);
+        for (handle, socket) in tcp_sockets(sockets) {
+            let places = self.handles.iter().zip(&mut self.places).zip(&mut self.handlers);
+            let Some(((_, place), handler)) = places.into_iter().find(|((own, _), _)| **own == handle) else {
+                continue;
+            };
+            // A relay still says QUIT to its servers: it can't have another client yet.
+            if place.is_over() && !is_done(handler) {
+                continue;
+            }
+            turn = turn.or(place.turn(socket, handler, self.config, self.port, now, waker));
+        }
+        let is_full = !self.places.iter().any(Place::is_free);
+        if let Some(spare) = &mut self.spare
+            && let Some((_, socket)) = tcp_sockets(sockets).find(|(handle, _)| *handle == spare.handle)
+        {
+            turn = turn.or(spare.turn(socket, self.port.filter(|_| is_full), now));
+        }
+        turn
+    }
+
+    /// Whether a client that comes now is heard.
+    fn listens(&self, sockets: &mut SocketSet<'_>) -> bool {
+        tcp_sockets(sockets).any(|(handle, socket)| {
+            let is_own =
+                self.handles.contains(&handle) || self.spare.as_ref().is_some_and(|spare| spare.handle == handle);
+            is_own && socket.is_listening()
+        })
+    }
+}
+
+/// Not by their handles: that panics where there is none.
+pub(crate) fn tcp_sockets<'s, 'a>(
+    sockets: &'s mut SocketSet<'a>,
+) -> impl Iterator<Item = (SocketHandle, &'s mut tcp::Socket<'a>)> {
+    sockets.iter_mut().filter_map(|(handle, socket)| match socket {
+        Socket::Tcp(socket) => Some((handle, socket)),
+        #[allow(unreachable_patterns)] // with no other kind
+        _ => None,
+    })
+}
+
+fn later(now: Instant, millis: u32) -> Instant {
+    Instant::from_micros(now.total_micros().saturating_add(i64::from(millis).saturating_mul(1_000)))
+}
+
+/// The time as sessions have it, which may wrap.
+#[allow(clippy::cast_possible_truncation)]
+const fn millis(now: Instant) -> u32 {
+    now.total_millis() as u32
+}

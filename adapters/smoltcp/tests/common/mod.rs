@@ -1,0 +1,7 @@
+//! Stacks in memory, for the tests here and for ../../../tests/shape.
+
+#![allow(dead_code, unreachable_pub)]
+
+pub mod cable;
+pub mod stack;
+pub mod world;

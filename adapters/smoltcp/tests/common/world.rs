@@ -1,0 +1,95 @@
+//! A server and its clients, each with a stack, on a clock that jumps to whatever comes next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
+use smtpd_core::server::{Config, Handler};
+use smtpd_smoltcp::Server;
+
+use super::cable::{Faults, cable};
+use super::stack::{PORT, Stack};
+
+/// The host that serves.
+pub const SERVER: u8 = 2;
+
+pub struct World<'c, H, const N: usize, const LINE: usize = 512, const OUTPUT: usize = 512> {
+    pub server: Server<'c, H, N, LINE, OUTPUT>,
+    pub stack: Stack,
+    pub clients: Stack,
+    pub now: Instant,
+    /// Whether a handler wants to be asked again.
+    is_woken: Arc<Woken>,
+    /// Turns in a row in which time stood still.
+    still: u32,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<'c, H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> World<'c, H, N, LINE, OUTPUT> {
+    /// A server that listens, with rings of these sizes.
+    pub fn new(config: &'c Config<'c>, handlers: [H; N], rings: (usize, usize), faults: Faults, seed: u64) -> Self {
+        let (one, other) = cable(faults, seed);
+        let (clients, mut stack) = (Stack::new(one, 1, seed), Stack::new(other, SERVER, seed + 1));
+        let sockets = std::array::from_fn(|_| stack.add(rings.0, rings.1));
+        let mut server = Server::new(config, handlers, sockets);
+        server.listen(PORT);
+        Self { server, stack, clients, now: Instant::ZERO, is_woken: Arc::default(), still: 0 }
+    }
+
+    /// A new client; it calls.
+    pub fn connect(&mut self) -> SocketHandle {
+        let socket = self.clients.add(4096, 4096);
+        self.clients.connect(socket, SERVER);
+        socket
+    }
+
+    pub fn client(&mut self, client: SocketHandle) -> &mut tcp::Socket<'static> {
+        self.clients.socket(client)
+    }
+
+    /// Gives both stacks a turn, and lets time pass until something is due, to `end` at most; false if that has come.
+    pub fn turn(&mut self, end: Instant) -> bool {
+        let Self { server, stack, clients, now, is_woken, still } = self;
+        let waker = Waker::from(is_woken.clone());
+        server.poll(*now, &mut stack.interface, &mut stack.plug, &mut stack.sockets, &waker);
+        // Whoever drives the clients looks at them first.
+        let news = clients.poll(*now).then_some(*now);
+        let due = server.poll_at(*now, &mut stack.interface, &stack.sockets);
+        let due = if is_woken.0.swap(false, Ordering::Relaxed) { Some(*now + Duration::from_millis(1)) } else { due };
+        let next = [news, due, clients.poll_at(*now), stack.plug.next()].into_iter().flatten().min();
+        let next = next.unwrap_or(end).min(end);
+        *still = if next > *now { 0 } else { *still + 1 };
+        assert!(*still < 10_000, "something spins at {now}");
+        *now = next.max(*now);
+        *now < end
+    }
+
+    /// Lets so much time pass.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.turn(end) {}
+        self.turn(end + Duration::from_micros(1));
+    }
+
+    /// Goes on until `is_so`, for an hour at most.
+    ///
+    /// # Panics
+    /// If it never is.
+    pub fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let end = self.now + Duration::from_secs(3_600);
+        while !is_so(self) {
+            assert!(self.turn(end), "{what}: not within an hour");
+        }
+    }
+}
