@@ -50,12 +50,14 @@ impl Part {
             ("core/", Self::Core),
             ("adapters/smoltcp/", Self::Adapter),
             ("adapters/io/", Self::Adapter),
+            ("smoltcp-", Self::Smoltcp),
             ("examples/lm3s6965/smoltcp-", Self::Smoltcp),
             ("examples/lm3s6965/src/bin/", Self::Binary),
             ("examples/lm3s6965/src/mailbox.rs", Self::Binary),
             ("examples/lm3s6965/src/", Self::Board),
         ];
-        let file = file.strip_prefix(ROOT)?.trim_start_matches('/');
+        // Those of the registry begin with the name of a crate: `run` builds them so.
+        let file = file.strip_prefix(ROOT).unwrap_or(file).trim_start_matches('/');
         known.iter().find(|(folder, _)| file.starts_with(folder)).map(|(_, part)| *part)
     }
 }
