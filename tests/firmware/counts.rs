@@ -64,13 +64,13 @@ impl Part {
 
 impl Counted {
     /// A board that listens, in time that depends on nothing but its instructions while it works.
-    pub(crate) fn start(binary: &'static str, arguments: &[&str]) -> Result<Self, Failed> {
+    pub(crate) fn start(binary: &'static str, cable: Option<String>) -> Result<Self, Failed> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let file = std::env::temp_dir().join(format!("smtpd-counts-{}-{number}", std::process::id()));
         let plugin = format!("{},counts={}", plugin()?.display(), file.display());
         let options = ["-icount", "shift=5", "-plugin", &plugin].map(str::to_owned);
-        let board = Board::with(binary, &Setup { arguments, options: &options, ..Setup::default() });
+        let board = Board::with(binary, &Setup { cable, options: &options, ..Setup::default() });
         let counted = Self { board: board?, binary, file };
         counted.board.logs(|line| line.starts_with("INFO  listening on"))?;
         Ok(counted)
@@ -169,9 +169,9 @@ impl Profile {
         parts.iter().filter_map(|part| self.parts.get(part)).sum()
     }
 
-    /// The functions that take most.
-    pub(crate) fn top(&self, most: usize) -> String {
-        let mut functions: Vec<_> = self.functions.iter().collect();
+    /// The functions of these parts that take most.
+    pub(crate) fn top(&self, parts: &[Part], most: usize) -> String {
+        let mut functions: Vec<_> = self.functions.iter().filter(|((part, _), _)| parts.contains(part)).collect();
         functions.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let lines = functions.iter().take(most);
         lines.map(|((part, function), count)| format!("      {count:>10}  {part:?} {function}\n")).collect()

@@ -10,7 +10,7 @@ use crate::remote::Remote;
 pub(crate) fn panic() -> Result<(), Failed> {
     let Ended { status, log, .. } = told(b'p')?;
     let place = log.iter().find_map(|line| line.strip_prefix("ERROR panic at "));
-    let is_named = place.and_then(|place| place.strip_prefix("src/bin/dialogue.rs:")?.parse::<u32>().ok()).is_some();
+    let is_named = place.and_then(|place| place.strip_prefix("src/bin/remote.rs:")?.parse::<u32>().ok()).is_some();
     match status.code() {
         Some(101) if is_named => Ok(()),
         _ => Err(format!("{status}, {log:?}").into()),

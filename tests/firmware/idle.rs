@@ -10,7 +10,7 @@ use crate::counts::Counted;
 
 /// With no client, and with four that say nothing.
 pub(crate) fn sleeps() -> Result<(), Failed> {
-    let counted = Counted::start("checksum", &[])?;
+    let counted = Counted::start("mailbox", None)?;
     let alone = ten_seconds(&counted)?;
     let clients: Vec<Client> = (0..4).map(|_| Client::hello(counted.board.port)).collect::<Result<_, _>>()?;
     let idle = ten_seconds(&counted)?;

@@ -1,4 +1,4 @@
-//! The host's end of the binary `dialogue`: its handler, its clock, and its client.
+//! The host's end of the binary `remote`: its handler, its clock, and its client.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -47,7 +47,7 @@ impl Remote {
         let files = Files::new()?;
         let wire = Wire::new()?;
         let setup = Setup { cable: Some(wire.option()?), folder: Some(&files.folder.0), ..Setup::default() };
-        let board = Board::with("dialogue", &setup)?;
+        let board = Board::with("remote", &setup)?;
         let now = Instant::from_secs(1);
         let mut clients = Stack::new(wire, now);
         let client = clients.call();
