@@ -100,8 +100,8 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
 
     fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> Turn {
         match (socket.state(), port) {
-            (State::Listen, Some(_)) => return Turn::Waits(None),
-            (State::Listen, None) => socket.close(),
+            (State::Listen, Some(port)) if socket.listen_endpoint().port == port => return Turn::Waits(None),
+            (State::Listen, _) => socket.close(),
             (State::Closed | State::TimeWait, None) => return Turn::Waits(None),
             // It is closed, and the port is not 0: that can't fail.
             (State::Closed | State::TimeWait, Some(port)) => {
