@@ -45,6 +45,8 @@ pub struct Server<'c, H, const N: usize, const LINE: usize = 1024, const OUTPUT:
 
 /// Frames that one poll takes: a flood of them must not keep a loop from its other duties.
 const FRAMES: u8 = 32;
+/// Turns after a frame: more than lie between a client's end and a socket that listens again.
+const TURNS: u8 = 8;
 
 impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H, N, LINE, OUTPUT> {
     /// A server that does not listen yet; each socket has one of the handlers.
@@ -147,7 +149,7 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         });
     }
 
-    /// One frame at a time, and a turn after each: the end of one client and the beginning of the next may come in one burst, and a socket has to
+    /// One frame at a time, and turns after each: the end of one client and the beginning of the next may come in one burst, and a socket has to
     /// listen in between.
     fn drive<D: Device + ?Sized>(
         &mut self,
@@ -159,15 +161,20 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
     ) {
         interface.poll_maintenance(now);
         for _ in 0..FRAMES {
-            let turn = turn(self, interface, sockets, millis(now));
-            // Where a socket gives its client up, its place has to hear of it: another turn, then.
-            let mut has_said = false;
-            while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
-                has_said = true;
+            let (mut last, mut has_said) = (Turn::Moved, false);
+            for _ in 0..TURNS {
+                last = turn(self, interface, sockets, millis(now));
+                // Where a socket gives its client up, its place has to hear of it: another turn, then.
+                while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
+                    has_said = true;
+                }
+                if last != Turn::Moved {
+                    break;
+                }
             }
             let mut hold = Hold { device, port: self.port.filter(|_| !self.listens(sockets)) };
             let ingress = interface.poll_ingress_single(now, &mut hold, sockets);
-            if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (turn, ingress, has_said) {
+            if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (last, ingress, has_said) {
                 self.due = time.map(|millis| later(now, millis));
                 return;
             }
