@@ -28,7 +28,7 @@ impl<const N: usize, const RX: usize, const TX: usize> Rings<N, RX, TX> {
 
     /// Adds the sockets to a set, for [`Server::new`](crate::Server::new) and its like.
     ///
-    /// They acknowledge and answer at once (no Nagle), ask a client that is silent for a minute whether it is still there,
+    /// They answer at once (no Nagle) and acknowledge within 10 ms, ask a client that is silent for a minute whether it is still there,
     /// and give it up after two; the options of smoltcp's socket change that.
     ///
     /// # Panics
