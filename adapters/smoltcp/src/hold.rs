@@ -1,21 +1,34 @@
-//! Keeps clients waiting while no socket listens.
+//! Keeps SYNs from the stack: while no socket listens, and where the wrong one would take them.
 //!
 //! smoltcp has no queue for connections: a SYN that meets no listening socket is answered by a reset. A SYN that is lost
 //! is sent again, after 1, 3 and 7 seconds by most systems: so, while no place is free, it gets lost.
+//!
+//! And smoltcp gives a SYN to the first socket that may take it, which is one that listens even if it belongs to a connection
+//! that is there. All further segments would meet that new half of a connection, and it would reset the client.
+
+use core::net::{IpAddr, SocketAddr};
+use core::ops::Range;
 
 use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, RxToken};
 use smoltcp::time::Instant;
 
-/// A device that loses the SYNs to `port`; to none, it changes nothing.
-#[derive(Debug)]
-pub(crate) struct Hold<'d, D: ?Sized> {
-    pub(crate) device: &'d mut D,
-    pub(crate) port: Option<u16>,
+/// The beginning of a connection: a SYN without ACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Syn {
+    pub(crate) from: SocketAddr,
+    pub(crate) port: u16,
 }
 
-impl<D: Device + ?Sized> Device for Hold<'_, D> {
+/// A device that loses the SYNs for which `is_lost`.
+#[derive(Debug)]
+pub(crate) struct Hold<'d, D: ?Sized, F> {
+    pub(crate) device: &'d mut D,
+    pub(crate) is_lost: F,
+}
+
+impl<D: Device + ?Sized, F: Fn(Syn) -> bool> Device for Hold<'_, D, F> {
     type RxToken<'a>
-        = Held<D::RxToken<'a>>
+        = Held<'a, D::RxToken<'a>, F>
     where
         Self: 'a;
     type TxToken<'a>
@@ -27,7 +40,7 @@ impl<D: Device + ?Sized> Device for Hold<'_, D> {
         let capabilities = self.device.capabilities();
         let header = capabilities.max_transmission_unit.saturating_sub(capabilities.ip_mtu());
         let (token, reply) = self.device.receive(now)?;
-        Some((Held { token, header, port: self.port }, reply))
+        Some((Held { token, header, is_lost: &self.is_lost }, reply))
     }
 
     fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
@@ -40,18 +53,18 @@ impl<D: Device + ?Sized> Device for Hold<'_, D> {
 }
 
 /// A frame that may be lost.
-pub(crate) struct Held<T> {
+pub(crate) struct Held<'h, T, F> {
     token: T,
     /// Octets in front of the packet: what the medium adds.
     header: usize,
-    port: Option<u16>,
+    is_lost: &'h F,
 }
 
-impl<T: RxToken> RxToken for Held<T> {
+impl<T: RxToken, L: Fn(Syn) -> bool> RxToken for Held<'_, T, L> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        let Self { token, header, port } = self;
+        let Self { token, header, is_lost } = self;
         token.consume(|frame| {
-            let is_lost = port.is_some() && frame.get(header..).and_then(opens) == port;
+            let is_lost = frame.get(header..).and_then(opens).is_some_and(is_lost);
             // An empty frame is none.
             f(if is_lost { b"" } else { frame })
         })
@@ -62,8 +75,8 @@ impl<T: RxToken> RxToken for Held<T> {
     }
 }
 
-/// The port to which a packet opens a connection, if it does: a SYN without ACK.
-fn opens(packet: &[u8]) -> Option<u16> {
+/// The connection that a packet opens, if it does.
+fn opens(packet: &[u8]) -> Option<Syn> {
     // Behind options of IPv4; extension headers of IPv6 do not come before a SYN in practice.
     let first = *packet.first()?;
     let (protocol, segment) = match first >> 4 {
@@ -71,11 +84,16 @@ fn opens(packet: &[u8]) -> Option<u16> {
         6 => (packet.get(6)?, packet.get(40..)?),
         _ => return None,
     };
+    let address = match first >> 4 {
+        4 => IpAddr::from(<[u8; 4]>::try_from(packet.get(12..16)?).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(packet.get(8..24)?).ok()?),
+    };
     let flags = *segment.get(13)?;
     if *protocol != TCP || flags & (SYN | ACK) != SYN {
         return None;
     }
-    segment.get(2..4).and_then(|port| port.try_into().ok()).map(u16::from_be_bytes)
+    let port = |at: Range<usize>| segment.get(at)?.try_into().ok().map(u16::from_be_bytes);
+    Some(Syn { from: SocketAddr::new(address, port(0..2)?), port: port(2..4)? })
 }
 
 const TCP: u8 = 6;
@@ -84,7 +102,8 @@ const ACK: u8 = 0x10;
 
 #[cfg(test)]
 mod tests {
-    use super::opens;
+    use super::{Syn, opens};
+    use std::net::SocketAddr;
     use std::vec;
     use std::vec::Vec;
 
@@ -99,17 +118,23 @@ mod tests {
         let mut packet = vec![0; 20 + options];
         packet[0] = 0x40 | u8::try_from(5 + options / 4).unwrap();
         packet[9] = protocol;
+        packet[12..16].copy_from_slice(&[192, 0, 2, 1]);
         packet.extend(segment(flags));
         packet
     }
 
+    fn syn(from: &str) -> Option<Syn> {
+        Some(Syn { from: from.parse::<SocketAddr>().unwrap(), port: 25 })
+    }
+
     #[test]
     fn only_a_syn_opens() {
+        let v4_syn = syn("192.0.2.1:49152");
         for (packet, expected) in [
-            (v4(0, 6, 0x02), Some(25)),
-            (v4(8, 6, 0x02), Some(25)),
-            (v4(0, 6, 0xc2), Some(25)), // with ECN
-            (v4(0, 6, 0x12), None),     // SYN ACK: an answer to ours
+            (v4(0, 6, 0x02), v4_syn),
+            (v4(8, 6, 0x02), v4_syn),
+            (v4(0, 6, 0xc2), v4_syn), // with ECN
+            (v4(0, 6, 0x12), None),   // SYN ACK: an answer to ours
             (v4(0, 6, 0x10), None),
             (v4(0, 6, 0x11), None),
             (v4(0, 6, 0x04), None),
@@ -122,7 +147,9 @@ mod tests {
         }
         let mut packet = vec![0x60, 0, 0, 0, 0, 20, 6, 64];
         packet.resize(40, 0);
+        packet[8..12].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+        packet[23] = 7;
         packet.extend(segment(0x02));
-        assert_eq!(opens(&packet), Some(25));
+        assert_eq!(opens(&packet), syn("[2001:db8::7]:49152"));
     }
 }

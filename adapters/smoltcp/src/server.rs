@@ -2,6 +2,7 @@
 
 use core::array;
 use core::mem::size_of;
+use core::net::SocketAddr;
 use core::task::Waker;
 
 use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet, SocketStorage};
@@ -12,7 +13,7 @@ use smtpd_core::relay::{Leg, Relay};
 use smtpd_core::server::{Config, Ending, Handler};
 
 use crate::connection::Turn;
-use crate::hold::Hold;
+use crate::hold::{Hold, Syn};
 use crate::place::Place;
 use crate::spare::Spare;
 use crate::{Dialer, Rings};
@@ -172,7 +173,9 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
                     break;
                 }
             }
-            let mut hold = Hold { device, port: self.port.filter(|_| !self.listens(sockets)) };
+            let (port, (listens, hidden)) = (self.port, self.look(sockets));
+            let is_lost = |syn: Syn| port == Some(syn.port) && (!listens || hidden.contains(&Some(syn.from)));
+            let mut hold = Hold { device, is_lost };
             let ingress = interface.poll_ingress_single(now, &mut hold, sockets);
             if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (last, ingress, has_said) {
                 self.due = time.map(|millis| later(now, millis));
@@ -205,13 +208,20 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         turn
     }
 
-    /// Whether a client that comes now is heard.
-    fn listens(&self, sockets: &mut SocketSet<'_>) -> bool {
-        tcp_sockets(sockets).any(|(handle, socket)| {
-            let is_own =
-                self.handles.contains(&handle) || self.spare.as_ref().is_some_and(|spare| spare.handle == handle);
-            is_own && socket.is_listening()
-        })
+    /// Whether a client that comes now is heard; and who is connected over a socket behind one that listens.
+    fn look(&self, sockets: &mut SocketSet<'_>) -> (bool, [Option<SocketAddr>; N]) {
+        let (mut listens, mut hidden) = (false, [None; N]);
+        for (handle, socket) in tcp_sockets(sockets) {
+            let mut own = self.handles.iter().zip(&mut hidden).filter(|(own, _)| **own == handle);
+            if let Some((_, hidden)) = own.next() {
+                // In TIME-WAIT, another connection may come from there.
+                *hidden = socket.remote_endpoint().filter(|_| listens && socket.is_open()).map(Into::into);
+            } else if self.spare.as_ref().is_none_or(|spare| spare.handle != handle) {
+                continue;
+            }
+            listens |= socket.is_listening();
+        }
+        (listens, hidden)
     }
 }
 
