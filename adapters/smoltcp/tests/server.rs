@@ -263,9 +263,9 @@ fn a_long_text_comes_octet_for_octet_through_rings_that_wrap() {
                 at += world.client(client).send_slice(&sent[at..]).expect("a connection");
                 said += &world.heard(client);
                 // Its handler is asked again every millisecond.
-                let next = world.poll();
+                let soon = world.poll();
                 let end = world.now + Duration::from_millis(1);
-                world.go_to(next, end);
+                world.go_on(soon, end);
                 turns += 1;
                 assert!(turns < 1_000_000, "{at} of {}", sent.len());
             }
