@@ -28,7 +28,7 @@ impl<const N: usize, const RX: usize, const TX: usize> Rings<N, RX, TX> {
 
     /// Adds the sockets to a set, for [`Server::new`](crate::Server::new) and its like.
     ///
-    /// They answer at once (no Nagle) and acknowledge within 10 ms, ask a client that is silent for a minute whether it is still there,
+    /// They acknowledge and answer at once (no Nagle), ask a client that is silent for a minute whether it is still there,
     /// and give it up after two; the options of smoltcp's socket change that.
     ///
     /// # Panics
@@ -41,6 +41,8 @@ impl<const N: usize, const RX: usize, const TX: usize> Rings<N, RX, TX> {
             let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(received), tcp::SocketBuffer::new(sending));
             // A reply is complete when it is sent: nothing is worth waiting for.
             socket.set_nagle_enabled(false);
+            // An end that waits for its ACK would not get it: the socket listens again before.
+            socket.set_ack_delay(None);
             socket.set_keep_alive(Some(KEEP_ALIVE));
             socket.set_timeout(Some(TIMEOUT));
             sockets.add(socket)

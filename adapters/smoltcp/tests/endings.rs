@@ -209,6 +209,22 @@ fn what_follows_the_end_is_thrown_away() {
 }
 
 #[test]
+fn text_and_ends_are_acknowledged_at_once() {
+    let mut world = world::<1>();
+    let client = in_text(&mut world);
+    let begin = world.now;
+    world.say(client, "there\r\n");
+    world.until("text is acknowledged", |world| world.client(client).send_queue() == 0);
+    world.say(client, ".\r\nQUIT\r\n");
+    assert_eq!(codes(&world.heard_to_the_end(client)), [250, 221]);
+    // Behind what is thrown away; the socket does not listen again before.
+    world.say(client, "NOOP\r\n");
+    world.client(client).close();
+    world.until("its end is acknowledged", |world| world.client(client).state() == State::Closed);
+    assert_eq!(world.now, begin);
+}
+
+#[test]
 fn stop_says_so_to_every_client_and_listens_no_longer() {
     let mut world = world::<3>();
     let idle = world.connected();

@@ -44,6 +44,7 @@ impl Stack {
         let ring = |octets| tcp::SocketBuffer::new(vec![0; octets]);
         let mut socket = tcp::Socket::new(ring(received), ring(sending));
         socket.set_nagle_enabled(false);
+        socket.set_ack_delay(None);
         // Its peer's last packet may get lost.
         socket.set_keep_alive(Some(Duration::from_secs(60)));
         socket.set_timeout(Some(Duration::from_secs(300)));
