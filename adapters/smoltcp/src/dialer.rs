@@ -64,11 +64,12 @@ impl<const M: usize> Dialer<M> {
         now: u32,
     ) -> Turn {
         let mut turn = Turn::Waits(None);
-        for end in &mut self.ends {
-            turn = turn.or(end.hang_up(sockets, now));
-        }
         for (number, leg) in relays.iter_mut().flat_map(Relay::legs).enumerate() {
             turn = turn.or(self.serve(number, leg, interface, sockets, now));
+        }
+        // Then, and not before: the last ACK leaves between two turns.
+        for end in &mut self.ends {
+            turn = turn.or(end.hang_up(sockets, now));
         }
         turn
     }
