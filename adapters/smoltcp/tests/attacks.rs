@@ -9,7 +9,6 @@ use common::notes::Notes;
 use common::world::World;
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::Medium;
-use smoltcp::socket::Socket;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{IpAddress, Ipv4Address, TcpControl};
@@ -89,8 +88,7 @@ fn a_syn_that_is_sent_again_does_not_take_a_second_place() {
     world.client(client).close();
     world.until_empty();
     world.pass(Duration::from_millis(10));
-    let is_listening = |socket: &Socket<'_>| matches!(socket, Socket::Tcp(socket) if socket.state() == State::Listen);
-    assert!(world.stack.sockets.iter().all(|(_, socket)| is_listening(socket)));
+    assert!(world.stack.tcp_sockets().all(|socket| socket.state() == State::Listen));
 }
 
 #[test]

@@ -9,7 +9,6 @@ use common::notes::Notes;
 use common::world::World;
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::Medium;
-use smoltcp::socket::Socket;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{Ipv4Address, TcpControl};
@@ -24,10 +23,7 @@ fn world<const N: usize>() -> World<'static, Notes, N> {
 
 /// The states of the server's sockets.
 fn states<const N: usize>(world: &World<'_, Notes, N>) -> Vec<State> {
-    let sockets = world.stack.sockets.iter().map(|(_, socket)| match socket {
-        Socket::Tcp(socket) => socket.state(),
-    });
-    sockets.collect()
+    world.stack.tcp_sockets().map(|socket| socket.state()).collect()
 }
 
 /// A client that was told that its text may come.

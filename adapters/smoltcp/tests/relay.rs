@@ -13,7 +13,6 @@ use common::notes::Notes;
 use common::stack::{PORT, Stack};
 use one_leg::OneLeg;
 use smoltcp::iface::SocketHandle;
-use smoltcp::socket::Socket;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
 use smtpd_core::relay::Leg;
@@ -233,7 +232,7 @@ impl<const N: usize, const M: usize> World<N, M> {
     fn until_free(&mut self) -> Duration {
         let begin = self.now;
         self.until("all is free", |world| {
-            let states: Vec<_> = world.stack.sockets.iter().map(|(_, Socket::Tcp(socket))| socket.state()).collect();
+            let states: Vec<_> = world.stack.tcp_sockets().map(|socket| socket.state()).collect();
             let (places, ends) = states.split_at(N);
             places.iter().all(|state| *state == State::Listen)
                 && ends.iter().all(|state| matches!(state, State::Closed | State::TimeWait))
@@ -390,9 +389,9 @@ fn clients_may_go_at_any_time_and_upstream_keeps_nothing() {
             world.pass(Duration::from_millis(10));
             let socket = world.clients.socket(client);
             if is_reset {
-                socket.abort()
+                socket.abort();
             } else {
-                socket.close()
+                socket.close();
             }
             world.pass(Duration::from_secs(3));
             world.until_free();
@@ -434,7 +433,7 @@ fn ports_to_call_from_go_round() {
     for _ in 0..4 {
         let client = world.connect();
         assert_eq!(world.reply(client), Some(220));
-        let ends = world.stack.sockets.iter().map(|(_, Socket::Tcp(socket))| socket.local_endpoint());
+        let ends = world.stack.tcp_sockets().map(|socket| socket.local_endpoint());
         ports.push(ends.last().flatten().expect("a call").port);
         world.quit(client);
         world.until_free();

@@ -2,7 +2,7 @@
 
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, Medium};
-use smoltcp::socket::tcp;
+use smoltcp::socket::{Socket, tcp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
@@ -53,6 +53,15 @@ impl Stack {
 
     pub fn socket(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
         self.sockets.get_mut(handle)
+    }
+
+    /// Its sockets, in their order.
+    pub fn tcp_sockets(&self) -> impl Iterator<Item = &tcp::Socket<'static>> {
+        self.sockets.iter().filter_map(|(_, socket)| match socket {
+            Socket::Tcp(socket) => Some(socket),
+            #[allow(unreachable_patterns)] // with no other kind
+            _ => None,
+        })
     }
 
     /// Calls a host; each call from a port of its own.
