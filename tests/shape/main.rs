@@ -4,13 +4,12 @@
 //! |---|---|
 //! | `tokio_tcp` | a synchronous handler on tokio, over a real port |
 //! | `async_tcp` | an asynchronous handler in spawned tasks, over a real port |
-//! | `stacks` | two smoltcp stacks back to back |
+//! | `smoltcp` | smtpd-smoltcp's server between two stacks, and a relay with one leg there |
 //! | `io` | smtpd-io's loops at the end of a wire: blocking, async with both kinds of handler |
 //! | `nal` | smtpd-nal's server over a stack in memory |
 //! | `relay`, `relay_tcp` | a relay with one leg, in memory and over TCP |
 
 mod async_tcp;
-mod cable;
 mod client;
 mod io;
 mod nal;
@@ -19,7 +18,9 @@ mod one_leg;
 mod pipe;
 mod relay;
 mod relay_tcp;
-mod stacks;
+mod smoltcp;
+#[path = "../../adapters/smoltcp/tests/common/mod.rs"]
+mod smoltcp_common;
 mod tokio_tcp;
 #[path = "../transcripts/files.rs"]
 mod transcripts;
@@ -29,9 +30,8 @@ mod upstream;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use smtpd_core::server::Config;
 use smtpd_mock::{Driver, Mismatch, Mode, Reads, Script, Side, play};
 
@@ -56,21 +56,21 @@ fn driven(driver: impl Driver + Send + Sync + 'static) -> (&'static str, Arc<Pla
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let handle = runtime.handle();
-    let drivers: [(&str, Arc<Plays>); 9] = [
+    let drivers: [(&str, Arc<Plays>); 10] = [
         driven(tokio_tcp::TokioTcp(handle.clone())),
         driven(async_tcp::AsyncTcp(handle.clone())),
-        driven(stacks::Smoltcp),
+        driven(smoltcp::Smoltcp),
         ("io-blocking", Arc::new(io::blocking)),
         ("io-plain", Arc::new(io::plain)),
         ("io-async", Arc::new(io::awaited)),
         driven(nal::Nal),
         driven(relay::InMemory),
+        driven(smoltcp::Relayed),
         driven(relay_tcp::OverTcp(handle.clone())),
     ];
     let transcripts = transcripts::all();
     let pairs = drivers.iter().flat_map(|driver| transcripts.iter().map(move |transcript| (driver, transcript)));
     let mut trials: Vec<Trial> = pairs.map(|((name, plays), transcript)| trial(name, plays, transcript)).collect();
-    trials.push(Trial::test("smoltcp::rings_wrap", || rings_wrap(&transcripts::all())));
     trials.push(Trial::test("relay-memory::a_hundred_recipients_cost_four_trips", trips::hundred_recipients));
     let arguments = Arguments::from_args();
     if !arguments.list {
@@ -125,16 +125,5 @@ fn cuts(driver: &str, script: &Script) -> impl Iterator<Item = usize> + use<> {
 fn cut(script: &Script) -> usize {
     match script.reads {
         Reads::Of(octets) | Reads::Cut(octets) => octets,
-    }
-}
-
-fn rings_wrap(transcripts: &[Script]) -> Result<(), Failed> {
-    let large = transcripts.iter().find(|transcript| transcript.file == "text_large.txt").ok_or("no text_large.txt")?;
-    let mut large = large.clone();
-    large.mode = Mode::Pipelined;
-    play(&large, &stacks::Smoltcp)?;
-    match stacks::WRAPS.load(Ordering::Relaxed) {
-        0 => Err("no ring wrapped".into()),
-        _ => Ok(()),
     }
 }

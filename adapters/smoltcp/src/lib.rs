@@ -45,8 +45,9 @@
 //! A [`Relay`](smtpd_core::relay::Relay) reaches its servers through a [`Dialer`], by [`Server::poll_relay`].
 //!
 //! # Features
-//! `ethernet` and `ip` are media, `ipv4` and `ipv6` addresses; `ethernet` and `ipv4` are there by default. They are smoltcp's features, as are
-//! all others of its: how many addresses, routes and neighbours an interface has is set there.
+//! `ethernet` and `ip` are media, `ipv4` and `ipv6` addresses; `ethernet` and `ipv4` are there by default. `dhcp` brings `Dhcp`, the
+//! interface's address by DHCP; `dns` brings `Lookup`, servers' addresses by their names. How many addresses, routes and
+//! neighbours an interface has is set by smoltcp's own features.
 //!
 //! # Limits
 //! - No TLS. With STARTTLS in [`Config::extensions`](smtpd_core::server::Config::extensions) a client that uses it is hung up
@@ -71,13 +72,21 @@
 extern crate std;
 
 mod connection;
+#[cfg(feature = "dhcp")]
+mod dhcp;
 mod dialer;
 mod hold;
+#[cfg(feature = "dns")]
+mod lookup;
 mod place;
 mod rings;
 mod server;
 mod spare;
 
+#[cfg(feature = "dhcp")]
+pub use dhcp::{Dhcp, Lease};
 pub use dialer::Dialer;
+#[cfg(feature = "dns")]
+pub use lookup::{Lookup, Query};
 pub use rings::Rings;
 pub use server::Server;

@@ -70,11 +70,10 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                 State::Closed => {}
                 _ => {
                     let peer = Peer::new(socket.remote_endpoint().map(Into::into));
-                    let mut connection = Connection::new(config, peer, now);
+                    *self = Self::Taken(Connection::new(config, peer, now));
                     if port.is_none() {
-                        connection.end(Ending::Stopping);
+                        self.end(Ending::Stopping);
                     }
-                    *self = Self::Taken(connection);
                     return Turn::Moved;
                 }
             },

@@ -1,10 +1,10 @@
 //! The server: places for clients, and whose turn it is.
 
-use core::array;
 use core::mem::size_of;
 use core::net::SocketAddr;
 use core::task::Waker;
 
+use heapless::Vec;
 use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::Device;
 use smoltcp::socket::{Socket, tcp};
@@ -36,7 +36,9 @@ pub struct Server<'c, H, const N: usize, const LINE: usize = 1024, const OUTPUT:
     config: &'c Config<'c>,
     handlers: [H; N],
     handles: [SocketHandle; N],
-    places: [Place<'c, LINE, OUTPUT>; N],
+    /// As many as there are sockets, once it listens. A vector, because an empty one costs nothing to move: whoever makes a
+    /// server has no stack for all its sessions.
+    places: Vec<Place<'c, LINE, OUTPUT>, N>,
     spare: Option<Spare>,
     /// Where to listen.
     port: Option<u16>,
@@ -52,10 +54,9 @@ const TURNS: u8 = 8;
 impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H, N, LINE, OUTPUT> {
     /// A server that does not listen yet; each socket has one of the handlers.
     #[must_use]
-    pub fn new(config: &'c Config<'c>, handlers: [H; N], sockets: [SocketHandle; N]) -> Self {
-        // Not `[const { Place::Free }; N]`: that lies in flash, as long as a place.
-        let places = array::from_fn(|_| Place::Free);
-        Self { config, handlers, handles: sockets, places, spare: None, port: None, due: Some(Instant::ZERO) }
+    pub const fn new(config: &'c Config<'c>, handlers: [H; N], sockets: [SocketHandle; N]) -> Self {
+        let due = Some(Instant::ZERO);
+        Self { config, handlers, handles: sockets, places: Vec::new(), spare: None, port: None, due }
     }
 
     /// Octets of RAM of such a server and its sockets, with rings of `RX` and `TX` octets and smoltcp's interface, but without the device and
@@ -76,7 +77,8 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
     }
 
     /// Listens on a port from the next poll on, and no longer on the one before; 0 is none.
-    pub const fn listen(&mut self, port: u16) {
+    pub fn listen(&mut self, port: u16) {
+        while self.places.push(Place::Free).is_ok() {}
         self.port = if port == 0 { None } else { Some(port) };
         self.due = Some(Instant::ZERO);
     }
@@ -237,7 +239,8 @@ pub(crate) fn tcp_sockets<'s, 'a>(
 }
 
 fn later(now: Instant, millis: u32) -> Instant {
-    Instant::from_micros(now.total_micros().saturating_add(i64::from(millis).saturating_mul(1_000)))
+    // Far from where either could overflow.
+    Instant::from_micros(now.total_micros().wrapping_add(i64::from(millis).wrapping_mul(1_000)))
 }
 
 /// The time as sessions have it, which may wrap.

@@ -1,9 +1,7 @@
 //! A socket that says no to those for whom there is no place.
 
-use heapless::Vec;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
-use smtpd_core::wire::{MAX_REPLY, Reply};
 
 use crate::connection::{Turn, left};
 
@@ -19,7 +17,7 @@ pub(crate) struct Spare {
 /// Milliseconds that a client may take to connect, read 421 and hang up.
 const PATIENCE: u32 = 4_000;
 
-const NO_PLACE: Reply<'static> = Reply::new(421, "Too many connections, try again later").enhanced(3, 2);
+const NO_PLACE: &[u8] = b"421 4.3.2 Too many connections, try again later\r\n";
 
 impl Spare {
     pub(crate) const fn new(handle: SocketHandle) -> Self {
@@ -62,12 +60,9 @@ impl Spare {
     }
 
     fn say(&mut self, socket: &mut Socket<'_>, sent: usize, left: u32) -> Turn {
+        let rest = NO_PLACE.get(sent..).unwrap_or(b"");
         let mut has_moved = false;
         if socket.may_send() {
-            // Written anew each time, which costs no memory.
-            let mut reply = Vec::<u8, MAX_REPLY>::new();
-            NO_PLACE.write(&mut reply, true);
-            let rest = reply.get(sent..).unwrap_or(b"");
             let more = if rest.is_empty() { 0 } else { socket.send_slice(rest).unwrap_or(0) };
             self.sent = Some(sent.saturating_add(more));
             has_moved = more > 0;

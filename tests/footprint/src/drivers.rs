@@ -5,6 +5,7 @@
 // What a feature does not need is there all the same.
 #![allow(dead_code)]
 
+#[allow(unused_imports)]
 use crate::small::{REFUSAL, Small};
 
 /// The row that the others are compared with: no time, no error, no end that comes too early.

@@ -23,6 +23,8 @@ mod handlers;
 mod server;
 #[cfg(any(feature = "drivers", all(feature = "minimal", not(feature = "tables"))))]
 mod small;
+#[cfg(feature = "stack")]
+mod stack;
 #[cfg(feature = "tables")]
 mod wire;
 
@@ -34,6 +36,8 @@ use core::panic::PanicInfo;
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".harness.start")]
 extern "C" fn _start() -> ! {
+    #[cfg(feature = "planted")]
+    black_box(planted as fn(&[u8], usize) -> u8);
     #[cfg(all(feature = "minimal", not(feature = "tables")))]
     calls::all();
     #[cfg(feature = "least")]
@@ -44,6 +48,8 @@ extern "C" fn _start() -> ! {
     drivers::io_async::all();
     #[cfg(feature = "nal")]
     drivers::nal::all();
+    #[cfg(feature = "stack")]
+    stack::all();
     #[cfg(feature = "tables")]
     {
         wire::all();
@@ -54,8 +60,6 @@ extern "C" fn _start() -> ! {
         clients::all();
         handlers::all();
     }
-    #[cfg(feature = "planted")]
-    entries![planted as (_, _)];
     loop {
         black_box(());
     }
@@ -67,10 +71,18 @@ fn planted(octets: &[u8], at: usize) -> u8 {
     octets[at]
 }
 
-#[cfg(not(feature = "no-panic"))]
+#[cfg(not(any(feature = "no-panic", feature = "located")))]
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
+}
+
+#[cfg(feature = "located")]
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    loop {
+        black_box(info.location().map(|place| (place.file(), place.line())));
+    }
 }
 
 #[cfg(feature = "no-panic")]
