@@ -412,6 +412,38 @@ fn output_that_is_not_read_has_its_time() {
 }
 
 #[test]
+fn the_next_deadline_is_the_earliest() {
+    let mut config = CONFIG;
+    config.timers.command = 11;
+    let mut world = World::<_, 2>::new(&config, std::array::from_fn(|_| Notes::default()), RINGS, Faults::NONE, 1);
+    let first = world.connected();
+    let begin = world.now;
+    world.pass(Duration::from_secs(5));
+    let second = world.connected();
+    for (client, seconds) in [(first, 11), (second, 16)] {
+        assert!(world.heard_to_the_end(client).ends_with("421 4.4.2 Timeout, closing\r\n"));
+        assert_seconds((world.now - begin).total_millis(), seconds);
+    }
+}
+
+#[test]
+fn a_last_reply_that_is_not_read_when_the_server_stops_has_a_second() {
+    let mut world = world::<1>();
+    let client = world.clients.add(16, 4_096);
+    world.clients.connect(client, common::world::SERVER);
+    world.until("a client is there", |world| world.server.connections() == 1);
+    world.say(client, "QUIT\r\n");
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.server.connections(), 1);
+    let begin = world.now;
+    world.server.stop();
+    world.until_empty();
+    let millis = (world.now - begin).total_millis();
+    assert!(millis <= 1_001, "{millis}");
+    assert_eq!(world.server.handlers()[0].take(), "connected; closed Quit");
+}
+
+#[test]
 fn the_last_reply_has_as_much_time_as_any() {
     let mut config = CONFIG;
     config.timers.output = 20;
