@@ -97,7 +97,7 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
             has_moved = true;
         }
         // The client said its last, all of it was taken, and it has every reply: the end drops those that it has not.
-        let is_heard = self.session.output().is_empty() && socket.send_queue() == 0;
+        let is_heard = socket.send_queue() == 0;
         if self.progress == Progress::Read && !socket.may_recv() && is_heard {
             self.end(Ending::Lost);
         }

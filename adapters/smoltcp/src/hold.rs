@@ -6,16 +6,14 @@
 //! And smoltcp gives a SYN to the first socket that may take it, which is one that listens even if it belongs to a connection
 //! that is there. All further segments would meet that new half of a connection, and it would reset the client.
 
-use core::net::{IpAddr, SocketAddr};
-use core::ops::Range;
-
 use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, RxToken};
 use smoltcp::time::Instant;
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 /// The beginning of a connection: a SYN without ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Syn {
-    pub(crate) from: SocketAddr,
+    pub(crate) from: IpEndpoint,
     pub(crate) port: u16,
 }
 
@@ -77,23 +75,29 @@ impl<T: RxToken, L: Fn(Syn) -> bool> RxToken for Held<'_, T, L> {
 
 /// The connection that a packet opens, if it does.
 fn opens(packet: &[u8]) -> Option<Syn> {
-    // Behind options of IPv4; extension headers of IPv6 do not come before a SYN in practice.
     let first = *packet.first()?;
-    let (protocol, segment) = match first >> 4 {
-        4 => (packet.get(9)?, packet.get(usize::from(first & 0xf).saturating_mul(4)..)?),
-        6 => (packet.get(6)?, packet.get(40..)?),
+    let (protocol, address, segment) = match first >> 4 {
+        // Behind options.
+        #[cfg(feature = "ipv4")]
+        4 => {
+            let segment = packet.get(usize::from(first & 0xf).saturating_mul(4)..)?;
+            (packet.get(9)?, IpAddress::Ipv4(octets::<4>(packet.get(12..16)?)?.into()), segment)
+        }
+        // Extension headers do not come before a SYN in practice.
+        #[cfg(feature = "ipv6")]
+        6 => (packet.get(6)?, IpAddress::Ipv6(octets::<16>(packet.get(8..24)?)?.into()), packet.get(40..)?),
         _ => return None,
-    };
-    let address = match first >> 4 {
-        4 => IpAddr::from(<[u8; 4]>::try_from(packet.get(12..16)?).ok()?),
-        _ => IpAddr::from(<[u8; 16]>::try_from(packet.get(8..24)?).ok()?),
     };
     let flags = *segment.get(13)?;
     if *protocol != TCP || flags & (SYN | ACK) != SYN {
         return None;
     }
-    let port = |at: Range<usize>| segment.get(at)?.try_into().ok().map(u16::from_be_bytes);
-    Some(Syn { from: SocketAddr::new(address, port(0..2)?), port: port(2..4)? })
+    let (from, to) = (u16::from_be_bytes(octets(segment.get(0..2)?)?), u16::from_be_bytes(octets(segment.get(2..4)?)?));
+    Some(Syn { from: IpEndpoint::new(address, from), port: to })
+}
+
+fn octets<const N: usize>(slice: &[u8]) -> Option<[u8; N]> {
+    slice.try_into().ok()
 }
 
 const TCP: u8 = 6;
@@ -103,7 +107,7 @@ const ACK: u8 = 0x10;
 #[cfg(test)]
 mod tests {
     use super::{Syn, opens};
-    use std::net::SocketAddr;
+    use smoltcp::wire::{IpAddress, IpEndpoint};
     use std::vec;
     use std::vec::Vec;
 
@@ -123,13 +127,14 @@ mod tests {
         packet
     }
 
-    fn syn(from: &str) -> Option<Syn> {
-        Some(Syn { from: from.parse::<SocketAddr>().unwrap(), port: 25 })
+    fn syn(from: IpAddress) -> Option<Syn> {
+        Some(Syn { from: IpEndpoint::new(from, 49_152), port: 25 })
     }
 
     #[test]
+    #[cfg(feature = "ipv4")]
     fn only_a_syn_opens() {
-        let v4_syn = syn("192.0.2.1:49152");
+        let v4_syn = syn(IpAddress::v4(192, 0, 2, 1));
         for (packet, expected) in [
             (v4(0, 6, 0x02), v4_syn),
             (v4(8, 6, 0x02), v4_syn),
@@ -145,11 +150,16 @@ mod tests {
                 let _ = opens(&packet[..end]);
             }
         }
+    }
+
+    #[test]
+    #[cfg(feature = "ipv6")]
+    fn only_a_syn_opens_over_ipv6_too() {
         let mut packet = vec![0x60, 0, 0, 0, 0, 20, 6, 64];
         packet.resize(40, 0);
         packet[8..12].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
         packet[23] = 7;
         packet.extend(segment(0x02));
-        assert_eq!(opens(&packet), syn("[2001:db8::7]:49152"));
+        assert_eq!(opens(&packet), syn(IpAddress::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7)));
     }
 }

@@ -66,8 +66,7 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                     left => return Turn::Waits(Some(left)),
                 },
                 // Reset: smoltcp's socket listens again by itself.
-                State::Listen => *self = Self::Free,
-                State::Closed => {}
+                State::Listen | State::Closed => {}
                 _ => {
                     let peer = Peer::new(socket.remote_endpoint().map(Into::into));
                     *self = Self::Taken(Connection::new(config, peer, now));
@@ -91,9 +90,7 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                 return Turn::Moved;
             }
         }
-        if !self.is_free() {
-            *self = Self::Over(now);
-        }
+        *self = Self::Over(now);
         Turn::Moved
     }
 

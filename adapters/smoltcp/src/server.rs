@@ -1,7 +1,6 @@
 //! The server: places for clients, and whose turn it is.
 
 use core::mem::size_of;
-use core::net::SocketAddr;
 use core::task::Waker;
 
 use heapless::Vec;
@@ -9,6 +8,7 @@ use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandl
 use smoltcp::phy::Device;
 use smoltcp::socket::{Socket, tcp};
 use smoltcp::time::Instant;
+use smoltcp::wire::IpEndpoint;
 use smtpd_core::relay::{Leg, Relay};
 use smtpd_core::server::{Config, Ending, Handler};
 
@@ -211,13 +211,13 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
     }
 
     /// Whether a client that comes now is heard; and who is connected over a socket behind one that listens.
-    fn look(&self, sockets: &mut SocketSet<'_>) -> (bool, [Option<SocketAddr>; N]) {
+    fn look(&self, sockets: &mut SocketSet<'_>) -> (bool, [Option<IpEndpoint>; N]) {
         let (mut listens, mut hidden) = (false, [None; N]);
         for (handle, socket) in tcp_sockets(sockets) {
             let mut own = self.handles.iter().zip(&mut hidden).filter(|(own, _)| **own == handle);
             if let Some((_, hidden)) = own.next() {
                 // In TIME-WAIT, another connection may come from there.
-                *hidden = socket.remote_endpoint().filter(|_| listens && socket.is_open()).map(Into::into);
+                *hidden = socket.remote_endpoint().filter(|_| listens && socket.is_open());
             } else if self.spare.as_ref().is_none_or(|spare| spare.handle != handle) {
                 continue;
             }
