@@ -8,12 +8,11 @@ use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandl
 use smoltcp::phy::Device;
 use smoltcp::socket::{Socket, tcp};
 use smoltcp::time::Instant;
-use smoltcp::wire::IpEndpoint;
 use smtpd_core::relay::{Leg, Relay};
 use smtpd_core::server::{Config, Ending, Handler};
 
 use crate::connection::Turn;
-use crate::hold::{Hold, Syn};
+use crate::hold::Hold;
 use crate::place::Place;
 use crate::spare::Spare;
 use crate::{Dialer, Rings};
@@ -175,10 +174,12 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
                     break;
                 }
             }
-            let (port, (listens, hidden)) = (self.port, self.look(sockets));
-            let is_lost = |syn: Syn| port == Some(syn.port) && (!listens || hidden.contains(&Some(syn.from)));
-            let mut hold = Hold { device, is_lost };
+            let listener = self.listener(sockets);
+            let mut hold = Hold { device, port: self.port.filter(|_| listener.is_none()) };
             let ingress = interface.poll_ingress_single(now, &mut hold, sockets);
+            if let Some(listener) = listener {
+                take_no_double(listener, sockets);
+            }
             if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (last, ingress, has_said) {
                 self.due = time.map(|millis| later(now, millis));
                 return;
@@ -203,27 +204,43 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         }
         let is_full = !self.places.iter().any(Place::is_free);
         if let Some(spare) = &mut self.spare
-            && let Some((_, socket)) = tcp_sockets(sockets).find(|(handle, _)| *handle == spare.handle)
+            && let Some(socket) = tcp_socket(sockets, spare.handle)
         {
             turn = turn.or(spare.turn(socket, self.port.filter(|_| is_full), now));
         }
         turn
     }
 
-    /// Whether a client that comes now is heard; and who is connected over a socket behind one that listens.
-    fn look(&self, sockets: &mut SocketSet<'_>) -> (bool, [Option<IpEndpoint>; N]) {
-        let (mut listens, mut hidden) = (false, [None; N]);
-        for (handle, socket) in tcp_sockets(sockets) {
-            let mut own = self.handles.iter().zip(&mut hidden).filter(|(own, _)| **own == handle);
-            if let Some((_, hidden)) = own.next() {
-                // In TIME-WAIT, another connection may come from there.
-                *hidden = socket.remote_endpoint().filter(|_| listens && socket.is_open());
-            } else if self.spare.as_ref().is_none_or(|spare| spare.handle != handle) {
-                continue;
-            }
-            listens |= socket.is_listening();
-        }
-        (listens, hidden)
+    /// The socket that hears a client that comes now.
+    fn listener(&self, sockets: &mut SocketSet<'_>) -> Option<SocketHandle> {
+        let mut listening = tcp_sockets(sockets).filter(|(_, socket)| socket.is_listening()).map(|(handle, _)| handle);
+        listening.find(|handle| {
+            self.handles.contains(handle) || self.spare.as_ref().is_some_and(|spare| spare.handle == *handle)
+        })
+    }
+}
+
+/// smoltcp gives a SYN to the first socket that may take it, which is one that listens even if there is a connection to which the
+/// SYN belongs, from the network that doubled it or from somebody else. All that its client says would meet that half of a
+/// second connection, and be answered by a reset: so the socket listens again at once.
+fn take_no_double(listener: SocketHandle, sockets: &mut SocketSet<'_>) {
+    let ends = |socket: &tcp::Socket<'_>| (socket.local_endpoint(), socket.remote_endpoint());
+    let Some(taken) = tcp_socket(sockets, listener).filter(|socket| !socket.is_listening()).map(|socket| ends(socket))
+    else {
+        return;
+    };
+    let is_double = tcp_sockets(sockets).any(|(handle, socket)| {
+        // In TIME-WAIT, another connection may come from there.
+        handle != listener && socket.is_open() && ends(socket) == taken
+    });
+    if !is_double {
+        return;
+    }
+    if let Some(socket) = tcp_socket(sockets, listener) {
+        let endpoint = socket.listen_endpoint();
+        socket.abort();
+        // It is closed, and the port is not 0: that can't fail.
+        let _ = socket.listen(endpoint);
     }
 }
 
@@ -236,6 +253,13 @@ pub(crate) fn tcp_sockets<'s, 'a>(
         #[allow(unreachable_patterns)] // with no other kind
         _ => None,
     })
+}
+
+pub(crate) fn tcp_socket<'s, 'a>(
+    sockets: &'s mut SocketSet<'a>,
+    handle: SocketHandle,
+) -> Option<&'s mut tcp::Socket<'a>> {
+    tcp_sockets(sockets).find(|(own, _)| *own == handle).map(|(_, socket)| socket)
 }
 
 fn later(now: Instant, millis: u32) -> Instant {

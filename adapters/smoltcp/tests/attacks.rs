@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::task::Waker;
+
 use common::cable::{Chance, Faults, Plug};
 use common::client::{ENVELOPE, End, MAIL, MAIL_CODES, codes};
 use common::frames::Segment;
@@ -59,6 +61,9 @@ fn a_syn_from_where_a_client_is_does_not_end_its_session() {
     let client = in_the_second_place(&mut world);
     let (from, port) = source(&mut world, client);
     world.clients.plug.send(&Segment::syn(from, port).packet(), world.now);
+    let World { server, stack, now, .. } = &mut world;
+    server.poll(*now, &mut stack.interface, &mut stack.plug, &mut stack.sockets, Waker::noop());
+    assert_eq!(world.clients.plug.waiting(), 0, "an answer to it");
     world.pass(Duration::from_secs(1));
     ends_its_mail(&mut world, client);
     world.until_empty();

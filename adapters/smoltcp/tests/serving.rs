@@ -425,7 +425,6 @@ fn a_clock_that_begins_anywhere_is_as_good() {
 }
 
 #[test]
-#[cfg(feature = "ipv6")]
 fn a_mail_over_ipv6() {
     use smoltcp::wire::{IpAddress, IpCidr};
     let host = |number: u8| IpAddress::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(number));
