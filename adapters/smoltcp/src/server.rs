@@ -222,25 +222,17 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
 
 /// smoltcp gives a SYN to the first socket that may take it, which is one that listens even if there is a connection to which the
 /// SYN belongs, from the network that doubled it or from somebody else. All that its client says would meet that half of a
-/// second connection, and be answered by a reset: so the socket listens again at once.
+/// second connection, and be answered by a reset: so the socket gives it up.
 fn take_no_double(listener: SocketHandle, sockets: &mut SocketSet<'_>) {
     let ends = |socket: &tcp::Socket<'_>| (socket.local_endpoint(), socket.remote_endpoint());
     let Some(taken) = tcp_socket(sockets, listener).filter(|socket| !socket.is_listening()).map(|socket| ends(socket))
     else {
         return;
     };
-    let is_double = tcp_sockets(sockets).any(|(handle, socket)| {
-        // In TIME-WAIT, another connection may come from there.
-        handle != listener && socket.is_open() && ends(socket) == taken
-    });
-    if !is_double {
-        return;
-    }
-    if let Some(socket) = tcp_socket(sockets, listener) {
-        let endpoint = socket.listen_endpoint();
+    let is_double = tcp_sockets(sockets).any(|(handle, socket)| handle != listener && ends(socket) == taken);
+    if let Some(socket) = tcp_socket(sockets, listener).filter(|_| is_double) {
+        // Without an RST: it listens again in its next turn, before it sends.
         socket.abort();
-        // It is closed, and the port is not 0: that can't fail.
-        let _ = socket.listen(endpoint);
     }
 }
 

@@ -42,6 +42,8 @@ enum Failure {
     Hangs,
     Closes,
     Resets,
+    /// Reads nothing any more.
+    Deafens,
 }
 
 /// An upstream without a session, which takes one connection and fails when it should answer the line of a number.
@@ -69,6 +71,9 @@ impl Bad {
         if self.answered == 0 && !self.has_failed {
             self.answer(stack);
         }
+        if self.has_failed && self.fails.is_some_and(|(_, failure)| failure == Failure::Deafens) {
+            return;
+        }
         let mut buffer = [0; 512];
         let octets = stack.socket(self.socket).recv_slice(&mut buffer).unwrap_or(0);
         self.input += std::str::from_utf8(&buffer[..octets]).expect("ASCII");
@@ -87,7 +92,7 @@ impl Bad {
     fn answer(&mut self, stack: &mut Stack) {
         let socket = stack.socket(self.socket);
         match self.fails.filter(|(at, _)| *at == self.answered) {
-            Some((_, Failure::Hangs)) => self.has_failed = true,
+            Some((_, Failure::Hangs | Failure::Deafens)) => self.has_failed = true,
             Some((_, Failure::Closes)) => {
                 socket.close();
                 self.has_failed = true;
@@ -98,7 +103,9 @@ impl Bad {
             }
             None => {
                 let code = YES.get(self.answered).copied().unwrap_or(221);
-                socket.send_slice(format!("{code} fine\r\n").as_bytes()).expect("a connection");
+                let offer = if self.answered == 1 { "250-fine\r\n250 PIPELINING\r\n" } else { "" };
+                let reply = if offer.is_empty() { format!("{code} fine\r\n") } else { offer.to_owned() };
+                socket.send_slice(reply.as_bytes()).expect("a connection");
                 self.answered += 1;
             }
         }
@@ -420,6 +427,33 @@ fn a_place_takes_its_next_client_when_its_leg_is_idle() {
     world.pass(Duration::from_millis(20));
     world.bad.fails = None;
     world.clients.socket(world.bad.socket).abort();
+    assert_eq!(world.reply(second), Some(220));
+    world.quit(second);
+    world.until_free();
+}
+
+#[test]
+fn a_place_takes_no_client_while_its_leg_still_has_to_say_something() {
+    let mut world = World::<1, 1>::new((UPSTREAM, BAD_PORT));
+    world.bad.fails = Some((3, Failure::Deafens));
+    let first = world.connect();
+    for (line, code) in LINES.iter().zip(YES).take(3) {
+        world.say_if_open(first, line);
+        assert_eq!(world.reply(first), Some(code));
+    }
+    // More than the rings of both ends hold.
+    world.say(first, &LINES[3].repeat(120));
+    world.pass(Duration::from_millis(100));
+    world.clients.socket(first).abort();
+    world.pass(Duration::from_millis(100));
+    assert!(!world.relay.handlers()[0].0.is_idle());
+    let (second, begin) = (world.connect(), world.now);
+    world.pass(Duration::from_secs(20));
+    assert_eq!(world.clients.socket(second).state(), State::SynSent);
+    // Upstream is given up after a minute in which it took nothing.
+    world.until("the second is there", |world| world.clients.socket(second).may_send());
+    let secs = (world.now - begin).secs();
+    assert!((58..=125).contains(&secs), "{secs}");
     assert_eq!(world.reply(second), Some(220));
     world.quit(second);
     world.until_free();

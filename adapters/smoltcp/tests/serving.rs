@@ -4,6 +4,7 @@ mod common;
 
 use common::cable::{Chance, Faults};
 use common::client::{ENVELOPE, End, MAIL, MAIL_CODES, MAIL_HEARD, codes};
+use common::frames::Segment;
 use common::notes::Notes;
 use common::stack::PORT;
 use common::world::World;
@@ -11,7 +12,9 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::phy::Medium;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{Ipv4Address, TcpControl};
 use smtpd_core::server::{Config, Extensions};
+use smtpd_smoltcp::Server;
 
 const CONFIG: Config<'static> = Config::new("mx.example.org");
 const RINGS: (usize, usize) = (2_048, 512);
@@ -105,6 +108,66 @@ fn a_spare_socket_says_no_only_while_no_place_is_free() {
             assert_eq!((codes(&said), end), (MAIL_CODES.to_vec(), End::Orderly));
         }
     }
+}
+
+/// A world whose spare socket comes before the places in the set, so that smoltcp asks it first.
+fn spare_first() -> World<'static, Notes, 1> {
+    let mut world = world::<1>();
+    let spare = world.stack.sockets.iter().next().expect("a socket").0;
+    let place = world.stack.add(RINGS.0, RINGS.1);
+    world.server = Server::new(&CONFIG, [Notes::default()], [place]);
+    world.server.refuse_with(spare);
+    world.server.listen(PORT);
+    world
+}
+
+#[test]
+fn a_spare_socket_in_front_says_no_only_while_no_place_is_free() {
+    let mut world = spare_first();
+    for _ in 0..3 {
+        let client = world.connected();
+        let beyond = world.connect();
+        assert_eq!(codes(&world.heard_to_the_end(beyond)), [421]);
+        world.client(beyond).close();
+        world.say(client, MAIL);
+        assert_eq!(codes(&world.heard_to_the_end(client)), MAIL_CODES);
+        world.client(client).close();
+        world.until_empty();
+        world.pass(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_spare_socket_does_not_take_what_belongs_to_a_client() {
+    let mut world = spare_first();
+    let client = world.connected();
+    world.say(client, ENVELOPE.to_owned() + "DATA\r\nHi\r\n");
+    assert_eq!(codes(&world.heard_within(client, 100)), MAIL_CODES[..5]);
+    let port = world.client(client).local_endpoint().expect("a connection").port;
+    let syn = Segment::syn(Ipv4Address::new(192, 0, 2, 1), port);
+    world.clients.plug.send(&syn.packet(), world.now);
+    world.pass(Duration::from_millis(10));
+    world.say(client, ".\r\nQUIT\r\n");
+    assert_eq!(codes(&world.heard_to_the_end(client)), [250, 221]);
+}
+
+#[test]
+fn a_spare_socket_whose_client_was_reset_has_time_for_the_next() {
+    let mut world = world::<1>();
+    world.refuse((64, 128));
+    world.connected();
+    let syn = Segment::syn(Ipv4Address::new(192, 0, 2, 99), 1_000);
+    world.clients.plug.send(&syn.packet(), world.now);
+    world.poll();
+    let rst = Segment { control: TcpControl::Rst, seq: 2, ..syn };
+    world.clients.plug.send(&rst.packet(), world.now);
+    world.pass(Duration::from_secs(3));
+    let beyond = world.connected();
+    assert_eq!(codes(&world.heard_within(beyond, 3_000)), [421]);
+    // It does not end, and has a second left.
+    assert_eq!(world.client(beyond).state(), State::CloseWait);
+    world.pass(Duration::from_millis(1_100));
+    assert_eq!(world.client(beyond).state(), State::Closed);
 }
 
 #[test]
