@@ -460,6 +460,34 @@ fn a_place_takes_no_client_while_its_leg_still_has_to_say_something() {
 }
 
 #[test]
+fn an_upstream_that_is_slow_for_once_has_a_minute_from_then_on() {
+    let mut world = World::<1, 1>::new((UPSTREAM, BAD_PORT));
+    world.bad.fails = Some((3, Failure::Deafens));
+    let client = world.connect();
+    for (line, code) in LINES.iter().zip(YES).take(3) {
+        world.say_if_open(client, line);
+        assert_eq!(world.reply(client), Some(code));
+        // The connection is older than a minute when it stops.
+        world.pass(Duration::from_secs(30));
+    }
+    world.say(client, &LINES[3].repeat(120));
+    world.pass(Duration::from_secs(50));
+    assert_eq!(world.clients.socket(client).recv_queue(), 0);
+    assert!(!world.relay.handlers()[0].0.is_idle());
+    assert_eq!(world.reply(client), Some(451));
+}
+
+#[test]
+fn a_dialers_socket_that_can_not_send_its_reset_is_free_a_second_later() {
+    let mut world = World::<1, 1>::new((77, PORT));
+    world.connect();
+    world.pass(Duration::from_secs(59));
+    world.stack.plug.is_mute = true;
+    world.pass(Duration::from_millis(3_000));
+    assert!(format!("{:?}", world.dialer).contains("call: Free"), "{:?}", world.dialer);
+}
+
+#[test]
 fn ports_to_call_from_go_round() {
     // Two before the last one.
     let mut world = World::<1, 1>::new((UPSTREAM, PORT));

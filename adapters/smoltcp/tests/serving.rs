@@ -171,6 +171,34 @@ fn a_spare_socket_whose_client_was_reset_has_time_for_the_next() {
 }
 
 #[test]
+fn a_spare_socket_that_can_not_send_its_reset_listens_again() {
+    let mut world = world::<1>();
+    world.refuse((64, 128));
+    world.connected();
+    let beyond = world.connected();
+    assert_eq!(codes(&world.heard_within(beyond, 3_900)), [421]);
+    world.stack.plug.is_mute = true;
+    for _ in 0..200 {
+        world.poll();
+        world.now += Duration::from_millis(10);
+    }
+    assert_eq!(world.stack.tcp_sockets().last().map(|spare| spare.state()), Some(State::Listen));
+}
+
+#[test]
+fn a_reply_does_not_wait_for_the_ack_of_the_one_before() {
+    let mut world = World::<_, 1>::with_rings::<2048, 512>(&CONFIG, [Notes::default()]);
+    let client = world.connected();
+    assert_eq!(codes(&world.heard_within(client, 100)), [220]);
+    world.set_faults(Faults { delay: 50, ..Faults::NONE });
+    world.say(client, "NOOP\r\n");
+    assert_eq!(world.heard_within(client, 10), "");
+    world.say(client, "NOOP\r\n");
+    // There and back.
+    assert_eq!(codes(&world.heard_within(client, 105)), [250, 250]);
+}
+
+#[test]
 fn a_spare_socket_that_waits_for_a_client_delays_the_next_by_four_seconds() {
     let mut world = world::<1>();
     world.refuse((64, 128));
