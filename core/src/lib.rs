@@ -11,6 +11,26 @@
 //! | [`relay`] | handlers with upstream ends |
 //! | [`handlers`] | handlers that are ready to use |
 //! | [`store`] | buffers that belong to the owner of a session |
+//!
+//! # Features
+//! Each only adds. By default: `backlog`, `enhanced`, `expn-help`, `lmtp`, `memchr`, `starttls`.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `backlog` | more than one question open at once, for relays of pipelined groups |
+//! | `enhanced` | enhanced status codes (RFC 2034) |
+//! | `expn-help` | EXPN and HELP |
+//! | `lmtp` | LMTP (RFC 2033) |
+//! | `memchr` | texts are looked through faster on hosts |
+//! | `starttls` | STARTTLS (RFC 3207), which an adapter has to carry out |
+//! | `python` | commands and replies as Python's smtpd had them |
+//! | `log` | the dialogue, to the crate `log`, target `smtpd`, level trace; needs `core::fmt` |
+//! | `defmt` | the dialogue, to defmt, level trace; defmt's `Format` for the types here |
+//!
+//! `log` and `defmt` may both be on. Of what AUTH carries they say the length only; the text of messages is part of the
+//! dialogue, all of which `DEFMT_LOG=trace,smtpd_core=info` leaves out. `Format` never says the text, nor what lies in the
+//! buffers of sessions. What links `defmt` needs a global logger of defmt's, on a host too; of the types here, only tables of replies
+//! (`Texts`) and the handler [`Fault`](handlers::Fault) have no `Format`.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -30,6 +50,8 @@
 pub use heapless;
 
 pub mod client;
+#[cfg(feature = "defmt")]
+mod format;
 pub mod handlers;
 mod log;
 pub mod relay;

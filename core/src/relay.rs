@@ -58,6 +58,7 @@ enum Link {
 /// What a leg needs of its connection.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Need {
     /// Nothing but octets moved.
     Nothing,

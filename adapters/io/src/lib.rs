@@ -66,6 +66,10 @@
 //! | `async_link` | octets out and in, raced against the clock |
 //! | `asynchronous`, `plain` | the async loop, and how it asks each kind of handler |
 //! | `timer`, `polled` | the caller's clock; I/O made to come back |
+//!
+//! # Features
+//! `async`, on by default: the functions over embedded-io-async. `defmt`: as [`smtpd_core`]'s, and defmt's `Format` for the
+//! types here and the errors of embedded-io. What is on in [`smtpd_core`] beyond that is for the firmware to say.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(

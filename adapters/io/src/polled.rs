@@ -5,10 +5,12 @@ use embedded_io::{Error, ErrorKind, ErrorType, Read, ReadReady, Write, WriteRead
 /// I/O that never blocks: where it is not ready, it fails with `TimedOut` at once, so that [`serve`](crate::serve) can
 /// keep the session's times and [`serve_relay`](crate::serve_relay) can look after the other ends.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Polled<T>(pub T);
 
 /// What [`Polled`] fails with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum PolledError<E> {
     /// Not ready; its kind is `TimedOut`.
     NotReady,

@@ -128,6 +128,20 @@ impl<'b, T: Read + Write> Upstream<'b, T> {
     }
 }
 
+/// Where it stands; not the octets in its buffer.
+#[cfg(feature = "defmt")]
+impl<T> defmt::Format for Upstream<'_, T> {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(
+            to,
+            "Upstream {{ is_connected: {=bool}, unread: <{=usize} octets>, is_flushed: {=bool}, .. }}",
+            self.io.is_some(),
+            self.unread.len(),
+            self.is_flushed
+        );
+    }
+}
+
 /// A connection that is gone.
 struct Broken;
 

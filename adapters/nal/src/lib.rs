@@ -47,6 +47,10 @@
 //!   `WouldBlock`, which is what the trait's documentation asks for.
 //! - embedded-nal tells nobody when a socket is ready: a loop that sleeps longer than a network interrupt takes makes its
 //!   clients wait.
+//!
+//! # Features
+//! `defmt`: as [`smtpd_core`]'s, and defmt's `Format` for the types here. What is on in [`smtpd_core`] beyond that is for the
+//! firmware to say.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(

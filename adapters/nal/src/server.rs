@@ -44,6 +44,7 @@ type Place<'c, T, const LINE: usize, const OUTPUT: usize> = Option<Connection<'c
 /// When to poll again.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Next {
     /// At once: something moved.
     Now,
@@ -162,6 +163,22 @@ where
             }
         }
         result.map(|()| next)
+    }
+}
+
+/// How busy it is.
+#[cfg(feature = "defmt")]
+impl<S: TcpFullStack, H, const N: usize, const INPUT: usize, const LINE: usize, const OUTPUT: usize> defmt::Format
+    for Server<'_, S, H, N, INPUT, LINE, OUTPUT>
+{
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(
+            to,
+            "Server {{ listens: {=bool}, connections: {=usize} of {=usize}, .. }}",
+            self.listener.is_some(),
+            self.connections(),
+            N
+        );
     }
 }
 

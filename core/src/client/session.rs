@@ -54,6 +54,7 @@ enum Phase {
 /// What came from the server.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Event<'s> {
     /// The input is used up.
@@ -66,6 +67,7 @@ pub enum Event<'s> {
 
 /// Why a command can't be given, or what the server did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error {
     /// The output has no room for the command now: send first.

@@ -17,6 +17,7 @@ impl<S: Sink + ?Sized> Sink for &mut S {
 
 /// How the octets of a mail are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Form {
     /// Each line as Python shows bytes, `b'Subject: hi'`: its default. No control character of a text reaches a terminal.
     Bytes,

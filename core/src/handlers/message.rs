@@ -48,6 +48,21 @@ where
     }
 }
 
+/// The text as its length: it may be long, and is not the log's business.
+#[cfg(feature = "defmt")]
+impl<P, const FROM: usize, const RCPTS: usize, const TEXT: usize> defmt::Format for Message<P, FROM, RCPTS, TEXT> {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(
+            to,
+            "Message {{ peer: {}, mail_from: {=[u8]:a}, rcpt_tos: {}, data: <{=usize} octets>, .. }}",
+            self.peer,
+            &self.mail_from,
+            Recipients(&self.rcpt_tos),
+            self.data.len()
+        );
+    }
+}
+
 /// The recipients of a message, each without its angle brackets.
 #[derive(Clone, Debug)]
 pub struct Recipients<'m>(&'m [u8]);

@@ -4,6 +4,7 @@ use crate::wire::{ForwardPath, Reply, ReversePath, same};
 
 /// Where a rule holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum At {
     /// The greeting.
@@ -45,6 +46,7 @@ pub struct Rule<'r> {
 
 /// What a rule does.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Act<'r> {
     Reply(Reply<'r>),
     Later(u16),
@@ -115,6 +117,17 @@ impl<'r> Rule<'r> {
     pub(super) fn is_due(&mut self) -> bool {
         self.uses = self.uses.saturating_add(1);
         (self.first..=self.last).contains(&self.uses)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Rule<'_> {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(to, "Rule {{ at: {}, act: {}, times: {=u32} to {=u32}", self.at, self.act, self.first, self.last);
+        if let Some(address) = self.address {
+            defmt::write!(to, ", address: {=[u8]:a}", address);
+        }
+        defmt::write!(to, ", uses: {=u32} }}", self.uses);
     }
 }
 

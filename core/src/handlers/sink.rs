@@ -4,6 +4,7 @@ use crate::server::{Answer, Flow, Handler, Rcpt};
 
 /// Accepts everything and throws it away: for load tests, and as a place to begin.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Sink;
 
 impl Handler for Sink {

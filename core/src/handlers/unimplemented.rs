@@ -5,6 +5,7 @@ use crate::wire::Reply;
 
 /// Takes part in every dialogue and refuses each message at its end with 554 5.3.0.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Unimplemented;
 
 const REFUSAL: Reply<'static> = Reply::new(554, "This server processes no messages").enhanced(3, 0);

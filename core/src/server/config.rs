@@ -86,6 +86,7 @@ const DEFAULT_EXTENSIONS: Extensions = {
 
 /// Limits on what a client may send. 0 means no limit, except where said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Limits {
     /// Octets of a command line, CRLF included (RFC 5321 §4.5.3.1.4: at least 512); never more than the
@@ -124,6 +125,7 @@ impl Limits {
 
 /// How long each side may take, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Timers {
     /// The client, until its next command is complete (RFC 5321 §4.5.3.2.7: at least 300).
@@ -151,6 +153,7 @@ impl Timers {
 
 /// A set of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Commands(u32);
 
 impl Commands {

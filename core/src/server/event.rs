@@ -45,6 +45,7 @@ pub enum Event<'s> {
 /// An answer to a question.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Answer<'h> {
     /// Yes, in the session's own words.
@@ -59,6 +60,7 @@ pub enum Answer<'h> {
 /// What a handler says to a piece of text.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Flow<'h> {
     /// Go on.
     Continue,
@@ -69,6 +71,7 @@ pub enum Flow<'h> {
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Peer {
     /// Its address; none on a serial line.
@@ -87,6 +90,7 @@ impl Peer {
 
 /// What the adapter knows of the TLS that it started; nothing so far that a session looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Tls;
 
@@ -102,6 +106,7 @@ pub struct Hello<'s> {
 
 /// MAIL, its parameters judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Mail<'s> {
     /// Who sent it.
@@ -116,6 +121,7 @@ pub struct Mail<'s> {
 
 /// The body type (RFC 6152).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Body {
     /// `7BIT`.
@@ -126,6 +132,7 @@ pub enum Body {
 
 /// RCPT, its parameters judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Rcpt<'s> {
     /// Who shall get it.
@@ -146,6 +153,7 @@ pub struct Verify<'s> {
 
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Ending {
     /// The client said QUIT.
@@ -166,6 +174,7 @@ pub enum Ending {
 
 /// How long to wait for whatever the session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Patience {
     /// Seconds, from the moment at which `epoch` changed; 0: for ever.
     pub secs: u32,

@@ -7,6 +7,7 @@ use crate::wire::{Reply, Verb};
 
 /// Where a session stands between two commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum State {
     /// Nothing was said yet.
@@ -36,6 +37,7 @@ pub enum State {
 
 /// What was asked and not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Question {
     /// Nothing.
@@ -65,6 +67,7 @@ pub enum Question {
 /// How the client greeted, whatever came since.
 #[cfg(feature = "python")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Greeted {
     /// Not yet.
     No,
@@ -79,6 +82,7 @@ const BACKLOG: bool = cfg!(feature = "backlog");
 
 /// State, open questions and counts of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Order {
     /// Where the session stands.
     pub(crate) state: State,

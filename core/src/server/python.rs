@@ -46,6 +46,7 @@ use crate::wire::{
 /// argument: some of Python's replies quote them. What a handler answers is sent as it is, enhanced codes too. There is
 /// neither STARTTLS nor LMTP: leave [`Config::lmtp`](Config) off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Dialect {
     /// RFC 5321.

@@ -11,6 +11,7 @@ use crate::wire::IS_HOST;
 /// What the driver has to do after a step.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Progress {
     /// Step again.
     Moved,

@@ -18,6 +18,7 @@ use crate::store::Store;
 /// }
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Watch {
     began: u32,
     since: u32,

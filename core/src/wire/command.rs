@@ -4,6 +4,7 @@ use super::octets::{IS_HOST, are_printable};
 
 /// The commands that are known here, whether switched on or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Verb {
     /// HELO (RFC 5321 §4.1.1.1).
@@ -60,6 +61,7 @@ impl Verb {
 
 /// What octets a line may not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Unfit {
     /// A control octet, bare CR and LF among them.
     Control,

@@ -41,6 +41,7 @@ impl<'l> Mailbox<'l> {
 
 /// The path of MAIL: who sent a message, and where reports about it go (RFC 5321 §4.1.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ReversePath<'l> {
     /// `<>`: nobody; reports about reports must not be sent (RFC 5321 §4.5.5).
     Null,
@@ -59,6 +60,7 @@ pub enum ForwardPath<'l> {
 
 /// A path that is not of the RFC's form or over its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BadPath;
 
 /// Octets of a path, angle brackets and source route included (RFC 5321 §4.5.3.1.3).

@@ -57,6 +57,7 @@ pub(crate) use stock;
 /// so the two can't contradict each other (RFC 2034 §4).
 #[cfg(feature = "enhanced")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Enhanced {
     /// The subject: 0 other, 1 address, 2 mailbox, 3 system, 4 network, 5 protocol, 6 content, 7 policy.
     pub subject: u8,

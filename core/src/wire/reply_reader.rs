@@ -12,6 +12,7 @@ const MAX_LINES: u16 = 1_024;
 /// Where a reply stands that is being read. Its text is gathered in a buffer of the caller's, lines separated by
 /// `\n`; what does not fit is skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ReplyReader {
     /// Where the line that is being read begins in the buffer.
     start: usize,
@@ -23,6 +24,7 @@ pub struct ReplyReader {
 
 /// What a line brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum ReplyProgress {
     /// The input is used up.
     Starved,

@@ -17,6 +17,7 @@ use heapless::VecView;
 ///
 /// However the input is cut, the texts together and the place of the end are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Decoder {
     at: At,
 }
@@ -35,6 +36,7 @@ pub enum Piece<'i> {
 
 /// Where the decoder stands: what the octets before the next one were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     /// At the start of a line.
     Start,
@@ -232,12 +234,14 @@ fn took(input: &mut &[u8], octet: u8) -> bool {
 /// However the text is cut, the octets written are the same: a CR at the end of one push and an LF at the start of the
 /// next are one CRLF. An output of 5 octets is enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Encoder {
     after: After,
 }
 
 /// What the encoder wrote last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum After {
     /// The end of a line, or nothing yet.
     End,
