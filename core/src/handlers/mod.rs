@@ -6,6 +6,7 @@ mod headers;
 mod message;
 mod rule;
 mod sink;
+pub mod spool;
 mod unimplemented;
 
 pub use fault::Fault;
