@@ -42,11 +42,15 @@
 //! ```
 
 mod envelope;
+#[cfg(feature = "nor-flash")]
+mod flash;
 mod handler;
 mod ram;
 mod store;
 
 pub use envelope::Envelope;
+#[cfg(feature = "nor-flash")]
+pub use flash::Flash;
 pub use handler::Spool;
 pub use ram::Ram;
 pub use store::{Error, Id, Store};
