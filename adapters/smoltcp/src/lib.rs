@@ -38,7 +38,7 @@
 //! | a handler that has no room, or answers `Later` | its client's octets stay in the ring, and so the window closes |
 //! | a client that is silent, slow, or does not read | is ended by [`Timers`](smtpd_core::server::Timers), and delays nobody |
 //! | a client that vanished | is given up after two minutes in which it acknowledged nothing |
-//! | a flood of SYNs | fills the free places for 8 s at a time; sessions under way go on |
+//! | a flood of SYNs | fills the free places for 6 s at a time; sessions under way go on |
 //! | the last reply | is sent whole; what the client still says is read and thrown away until it closes, 1 s or 64 KiB long |
 //! | RAM | [`Server::ram`] computes it, at compile time |
 //!

@@ -20,9 +20,10 @@ pub(crate) enum Place<'c, const LINE: usize, const OUTPUT: usize> {
     Over(u32),
 }
 
-/// Milliseconds that a client may take to complete a connection: longer than its system needs to send a lost ACK three
-/// times. Addresses that do not exist would take all places otherwise.
-const HANDSHAKE: u32 = 8_000;
+/// Milliseconds that a client may take to complete a connection: smoltcp asks for a lost ACK after 1 and 3 s. Shorter than 7 s, when
+/// systems send a lost SYN for the third time: a flood of addresses that do not exist, which takes all places at that
+/// moment, then keeps nobody out for 15 s.
+const HANDSHAKE: u32 = 6_000;
 /// Milliseconds for the last packet, which goes at once unless the network is away.
 const LAST_PACKET: u32 = 1_000;
 
