@@ -6,6 +6,8 @@ use smoltcp::socket::tcp::{Socket, State};
 use smtpd_core::server::{Config, Ending, Handler, Peer, Progress, Session, Watch, step};
 use smtpd_core::store::Store;
 
+use crate::log;
+
 /// A client that is connected.
 #[derive(Debug)]
 pub(crate) struct Connection<'c, L: Store, O: Store> {
@@ -103,6 +105,7 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         }
         match self.progress {
             Progress::Closed => {
+                log::over(self.session.ending());
                 self.farewell = Some(Farewell::new(&self.session, now));
                 return Turn::Moved;
             }

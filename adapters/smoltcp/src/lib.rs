@@ -49,6 +49,8 @@
 //! interface's address by DHCP; `dns` brings `Lookup`, servers' addresses by their names. How many addresses, routes and
 //! neighbours an interface has is set by smoltcp's own features.
 //!
+//! `log` and `defmt`: as [`smtpd_core`]'s, what becomes of connections, and defmt's `Format` for the types here.
+//!
 //! # Limits
 //! - No TLS. With STARTTLS in [`Config::extensions`](smtpd_core::server::Config::extensions) a client that uses it is hung up
 //!   on; it is not there by default.
@@ -76,6 +78,7 @@ mod connection;
 mod dhcp;
 mod dialer;
 mod hold;
+mod log;
 #[cfg(feature = "dns")]
 mod lookup;
 mod place;

@@ -7,6 +7,7 @@ use smoltcp::socket::tcp::{Socket, State};
 use smtpd_core::server::{Config, Ending, Handler, Peer};
 
 use crate::connection::{Connection, Turn, left};
+use crate::log;
 
 /// What a socket does.
 #[derive(Debug)]
@@ -63,13 +64,17 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
             Self::Free => return self.wait_for_client(socket, port, now),
             Self::Half(since) => match socket.state() {
                 State::SynReceived => match left(HANDSHAKE, *since, now) {
-                    0 => socket.abort(),
+                    0 => {
+                        log::half();
+                        socket.abort();
+                    }
                     left => return Turn::Waits(Some(left)),
                 },
                 // Reset: smoltcp's socket listens again by itself.
                 State::Listen | State::Closed => {}
                 _ => {
                     let peer = Peer::new(socket.remote_endpoint().map(Into::into));
+                    log::taken(peer);
                     *self = Self::Taken(Connection::new(config, peer, now));
                     if port.is_none() {
                         self.end(Ending::Stopping);

@@ -264,3 +264,10 @@ fn later(now: Instant, millis: u32) -> Instant {
 const fn millis(now: Instant) -> u32 {
     now.total_millis() as u32
 }
+
+#[cfg(feature = "defmt")]
+impl<H, const N: usize, const LINE: usize, const OUTPUT: usize> defmt::Format for Server<'_, H, N, LINE, OUTPUT> {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(to, "Server {{ port: {}, connections: {} of {} }}", self.port, self.connections(), N);
+    }
+}

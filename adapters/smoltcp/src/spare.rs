@@ -4,6 +4,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
 
 use crate::connection::{Turn, left};
+use crate::log;
 
 /// Says 421 4.3.2 and hangs up. It has no session: a client is answered before it said a word.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl Spare {
             }
             // A client, or half of one.
             (None, ..) => {
+                log::refused();
                 (self.sent, self.since) = (Some(0), now);
                 return Turn::Moved;
             }
