@@ -55,12 +55,15 @@ fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(any(feature = "log", feature = "defmt"))]
 fn shown(line: &[u8]) -> (&[u8], usize) {
     let is_space = |octet: &u8| matches!(octet, b' ' | b'\t');
-    let mut words = line.split(is_space);
+    // Spaces before it are an error, which hides no secret.
+    let start = line.iter().position(|octet| !is_space(octet)).unwrap_or(line.len());
+    let mut words = line.get(start..).unwrap_or(b"").split(is_space);
     if !words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH")) {
         return (line, 0);
     }
     let mechanism = words.next().unwrap_or(b"");
-    let (shown, masked) = line.split_at_checked(mechanism.len().saturating_add(5)).unwrap_or((line, b""));
+    let end = start.saturating_add(5).saturating_add(mechanism.len());
+    let (shown, masked) = line.split_at_checked(end).unwrap_or((line, b""));
     (shown, masked.len())
 }
 
@@ -74,6 +77,8 @@ mod tests {
             (&b"AUTH PLAIN c2VjcmV0"[..], (&b"AUTH PLAIN"[..], 9)),
             (b"auth\tplain\tc2VjcmV0", (b"auth\tplain", 9)),
             (b"Auth  c2VjcmV0", (b"Auth ", 9)),
+            (b" \tAUTH PLAIN c2VjcmV0", (b" \tAUTH PLAIN", 9)),
+            (b" ", (b" ", 0)),
             (b"AUTH LOGIN", (b"AUTH LOGIN", 0)),
             (b"AUTH", (b"AUTH", 0)),
             (b"AUTHOR a b", (b"AUTHOR a b", 0)),

@@ -96,8 +96,9 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         while self.take(socket, handler, waker) | self.send(socket) {
             has_moved = true;
         }
-        // The client said its last, and all of it was taken.
-        if self.progress == Progress::Read && !socket.may_recv() {
+        // The client said its last, all of it was taken, and it has every reply: the end drops those that it has not.
+        let is_heard = socket.send_queue() == 0;
+        if self.progress == Progress::Read && !socket.may_recv() && is_heard {
             self.end(Ending::Lost);
         }
         match self.progress {

@@ -66,8 +66,7 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                     left => return Turn::Waits(Some(left)),
                 },
                 // Reset: smoltcp's socket listens again by itself.
-                State::Listen => *self = Self::Free,
-                State::Closed => {}
+                State::Listen | State::Closed => {}
                 _ => {
                     let peer = Peer::new(socket.remote_endpoint().map(Into::into));
                     *self = Self::Taken(Connection::new(config, peer, now));
@@ -91,16 +90,14 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                 return Turn::Moved;
             }
         }
-        if !self.is_free() {
-            *self = Self::Over(now);
-        }
+        *self = Self::Over(now);
         Turn::Moved
     }
 
     fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> Turn {
         match (socket.state(), port) {
-            (State::Listen, Some(_)) => return Turn::Waits(None),
-            (State::Listen, None) => socket.close(),
+            (State::Listen, Some(port)) if socket.listen_endpoint().port == port => return Turn::Waits(None),
+            (State::Listen, _) => socket.close(),
             (State::Closed | State::TimeWait, None) => return Turn::Waits(None),
             // It is closed, and the port is not 0: that can't fail.
             (State::Closed | State::TimeWait, Some(port)) => {

@@ -27,8 +27,9 @@ impl Spare {
     /// Gives the socket a turn; a port to listen on there is only while no place is free.
     pub(crate) fn turn(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> Turn {
         let sent = match (self.sent, socket.state(), port) {
-            (None, State::Listen, Some(_)) | (None, State::Closed | State::TimeWait, None) => return Turn::Waits(None),
-            (None, State::Listen, None) => {
+            (None, State::Closed | State::TimeWait, None) => return Turn::Waits(None),
+            (None, State::Listen, Some(port)) if socket.listen_endpoint().port == port => return Turn::Waits(None),
+            (None, State::Listen, _) => {
                 socket.close();
                 return Turn::Moved;
             }
