@@ -150,15 +150,19 @@ impl Handler for Count {
 
 /// Instructions of `run`, less what it takes to count none.
 fn count(run: &mut dyn FnMut()) -> u32 {
-    (nanos(run).saturating_sub(nanos(&mut || {})) + NANOS_OF_INSTRUCTION / 2) / NANOS_OF_INSTRUCTION
+    counted(run) - counted(&mut || {})
 }
-
-const NANOS_OF_INSTRUCTION: u32 = 32;
-const NANOS_OF_TICK: u32 = 1_000_000_000 / clock::HZ;
 
 #[inline(never)]
-fn nanos(run: &mut dyn FnMut()) -> u32 {
-    let start = clock::ticks();
+fn counted(run: &mut dyn FnMut()) -> u32 {
+    let start = instructions();
     run();
-    (clock::ticks() - start) as u32 * NANOS_OF_TICK
+    instructions() - start
 }
+
+/// Instructions since the clock was started: at the end of each, 32 ns are over, and one tick is 20 ns.
+fn instructions() -> u32 {
+    (clock::ticks() as u32 * 5).div_ceil(8)
+}
+
+const _: () = assert!(clock::HZ == 50_000_000);
