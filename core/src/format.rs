@@ -4,8 +4,8 @@
 use defmt::{Format, Formatter, write};
 
 use crate::client;
-use crate::handlers::Recipients;
 use crate::handlers::debugging::Printed;
+use crate::handlers::{Field, Recipients};
 use crate::relay::Leg;
 use crate::server::{Config, Event, Extensions, Hello, Session, Verify};
 use crate::store::Store;
@@ -171,6 +171,14 @@ impl<L: Store, O: Store> Format for client::Session<L, O> {
 impl Format for Leg {
     fn format(&self, to: Formatter<'_>) {
         write!(to, "Leg {{ need: {}, is_idle: {=bool}, .. }}", self.need(), self.is_idle());
+    }
+}
+
+/// Its value is part of the text.
+impl Format for Field<'_> {
+    fn format(&self, to: Formatter<'_>) {
+        let Self { name, value, is_cut } = self;
+        write!(to, "Field {{ name: {=[u8]:a}, value: <{=usize} octets>, is_cut: {=bool} }}", name, value.len(), is_cut);
     }
 }
 

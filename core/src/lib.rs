@@ -23,6 +23,7 @@
 //! | `lmtp` | LMTP (RFC 2033) |
 //! | `memchr` | texts are looked through faster on hosts |
 //! | `starttls` | STARTTLS (RFC 3207), which an adapter has to carry out |
+//! | `nor-flash` | a spool in flash, over embedded-storage's `NorFlash` |
 //! | `python` | commands and replies as Python's smtpd had them |
 //! | `log` | the dialogue, to the crate `log`, target `smtpd`, level trace; needs `core::fmt` |
 //! | `defmt` | the dialogue, to defmt, level trace; defmt's `Format` for the types here |
@@ -30,7 +31,8 @@
 //! `log` and `defmt` may both be on. Of what AUTH carries they say the length only; the text of messages is part of the
 //! dialogue, all of which `DEFMT_LOG=trace,smtpd_core=info` leaves out. `Format` never says the text, nor what lies in the
 //! buffers of sessions. What links `defmt` needs a global logger of defmt's, on a host too; of the types here, only tables of replies
-//! (`Texts`) and the handler [`Fault`](handlers::Fault) have no `Format`.
+//! (`Texts`), the handler [`Fault`](handlers::Fault) and what keeps octets ([`Headers`](handlers::Headers), the
+//! [`spool`](handlers::spool) and its stores) have no `Format`.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(

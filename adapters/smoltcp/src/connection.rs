@@ -6,6 +6,8 @@ use smoltcp::socket::tcp::{Socket, State};
 use smtpd_core::server::{Config, Ending, Handler, Peer, Progress, Session, Watch, step};
 use smtpd_core::store::Store;
 
+use crate::log;
+
 /// A client that is connected.
 #[derive(Debug)]
 pub(crate) struct Connection<'c, L: Store, O: Store> {
@@ -96,12 +98,14 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         while self.take(socket, handler, waker) | self.send(socket) {
             has_moved = true;
         }
-        // The client said its last, and all of it was taken.
-        if self.progress == Progress::Read && !socket.may_recv() {
+        // The client said its last, all of it was taken, and it has every reply: the end drops those that it has not.
+        let is_heard = socket.send_queue() == 0;
+        if self.progress == Progress::Read && !socket.may_recv() && is_heard {
             self.end(Ending::Lost);
         }
         match self.progress {
             Progress::Closed => {
+                log::over(self.session.ending());
                 self.farewell = Some(Farewell::new(&self.session, now));
                 return Turn::Moved;
             }

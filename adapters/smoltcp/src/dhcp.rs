@@ -6,11 +6,13 @@ use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
 
 /// Gets the address and the router of an interface by DHCP (RFC 2131), and keeps them up to date.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Dhcp(SocketHandle);
 
 /// What changed.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Lease {
     /// The interface has these now.
     Given {

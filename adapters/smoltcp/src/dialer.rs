@@ -8,7 +8,7 @@ use smoltcp::wire::IpEndpoint;
 use smtpd_core::relay::{Leg, Need, Relay};
 
 use crate::connection::{Turn, left};
-use crate::server::tcp_sockets;
+use crate::server::tcp_socket;
 
 /// Sockets over which relays reach their upstream servers, for [`Server::poll_relay`](crate::Server::poll_relay).
 ///
@@ -64,11 +64,12 @@ impl<const M: usize> Dialer<M> {
         now: u32,
     ) -> Turn {
         let mut turn = Turn::Waits(None);
-        for end in &mut self.ends {
-            turn = turn.or(end.hang_up(sockets, now));
-        }
         for (number, leg) in relays.iter_mut().flat_map(Relay::legs).enumerate() {
             turn = turn.or(self.serve(number, leg, interface, sockets, now));
+        }
+        // Then, and not before: the last ACK leaves between two turns.
+        for end in &mut self.ends {
+            turn = turn.or(end.hang_up(sockets, now));
         }
         turn
     }
@@ -94,10 +95,10 @@ impl<const M: usize> Dialer<M> {
         };
         let Some(end) = self.ends.iter_mut().find(|end| end.call == Call::Free) else { return Turn::Waits(None) };
         self.port = EPHEMERAL | self.port.wrapping_add(1);
-        let socket = tcp_sockets(sockets).find(|(handle, _)| *handle == end.handle);
+        let socket = tcp_socket(sockets, end.handle);
         let result = endpoint(address)
             .zip(socket)
-            .map(|(server, (_, socket))| socket.connect(interface.context(), server, self.port));
+            .map(|(server, socket)| socket.connect(interface.context(), server, self.port));
         match result {
             Some(Ok(())) => end.call = Call::Leg { number, since: now },
             _ => leg.lost(),
@@ -113,7 +114,7 @@ impl End {
 
     /// Moves the leg's octets.
     fn turn(&mut self, leg: &mut Leg, sockets: &mut SocketSet<'_>, now: u32) -> Turn {
-        let Some((_, socket)) = tcp_sockets(sockets).find(|(handle, _)| *handle == self.handle) else {
+        let Some(socket) = tcp_socket(sockets, self.handle) else {
             return self.lose(leg, now);
         };
         let is_waiting = match leg.need() {
@@ -156,7 +157,7 @@ impl End {
     /// Brings a connection that no leg has any more to its end.
     fn hang_up(&mut self, sockets: &mut SocketSet<'_>, now: u32) -> Turn {
         let Call::Over(since) = self.call else { return Turn::Waits(None) };
-        let Some((_, socket)) = tcp_sockets(sockets).find(|(handle, _)| *handle == self.handle) else {
+        let Some(socket) = tcp_socket(sockets, self.handle) else {
             return Turn::Waits(None);
         };
         let has_moved = socket.recv(|ring| (ring.len(), !ring.is_empty())).unwrap_or(false);

@@ -38,7 +38,7 @@
 //! | a handler that has no room, or answers `Later` | its client's octets stay in the ring, and so the window closes |
 //! | a client that is silent, slow, or does not read | is ended by [`Timers`](smtpd_core::server::Timers), and delays nobody |
 //! | a client that vanished | is given up after two minutes in which it acknowledged nothing |
-//! | a flood of SYNs | fills the free places for 8 s at a time; sessions under way go on |
+//! | a flood of SYNs | fills the free places for 6 s at a time; sessions under way go on |
 //! | the last reply | is sent whole; what the client still says is read and thrown away until it closes, 1 s or 64 KiB long |
 //! | RAM | [`Server::ram`] computes it, at compile time |
 //!
@@ -48,6 +48,8 @@
 //! `ethernet` and `ip` are media, `ipv4` and `ipv6` addresses; `ethernet` and `ipv4` are there by default. `dhcp` brings `Dhcp`, the
 //! interface's address by DHCP; `dns` brings `Lookup`, servers' addresses by their names. How many addresses, routes and
 //! neighbours an interface has is set by smoltcp's own features.
+//!
+//! `log` and `defmt`: as [`smtpd_core`]'s, what becomes of connections, and defmt's `Format` for the types here.
 //!
 //! # Limits
 //! - No TLS. With STARTTLS in [`Config::extensions`](smtpd_core::server::Config::extensions) a client that uses it is hung up
@@ -76,6 +78,7 @@ mod connection;
 mod dhcp;
 mod dialer;
 mod hold;
+mod log;
 #[cfg(feature = "dns")]
 mod lookup;
 mod place;

@@ -7,6 +7,7 @@ use smoltcp::socket::tcp::{Socket, State};
 use smtpd_core::server::{Config, Ending, Handler, Peer};
 
 use crate::connection::{Connection, Turn, left};
+use crate::log;
 
 /// What a socket does.
 #[derive(Debug)]
@@ -20,9 +21,10 @@ pub(crate) enum Place<'c, const LINE: usize, const OUTPUT: usize> {
     Over(u32),
 }
 
-/// Milliseconds that a client may take to complete a connection: longer than its system needs to send a lost ACK three
-/// times. Addresses that do not exist would take all places otherwise.
-const HANDSHAKE: u32 = 8_000;
+/// Milliseconds that a client may take to complete a connection: smoltcp asks for a lost ACK after 1 and 3 s. Shorter than 7 s, when
+/// systems send a lost SYN for the third time: a flood of addresses that do not exist, which takes all places at that
+/// moment, then keeps nobody out for 15 s.
+const HANDSHAKE: u32 = 6_000;
 /// Milliseconds for the last packet, which goes at once unless the network is away.
 const LAST_PACKET: u32 = 1_000;
 
@@ -62,14 +64,17 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
             Self::Free => return self.wait_for_client(socket, port, now),
             Self::Half(since) => match socket.state() {
                 State::SynReceived => match left(HANDSHAKE, *since, now) {
-                    0 => socket.abort(),
+                    0 => {
+                        log::half();
+                        socket.abort();
+                    }
                     left => return Turn::Waits(Some(left)),
                 },
                 // Reset: smoltcp's socket listens again by itself.
-                State::Listen => *self = Self::Free,
-                State::Closed => {}
+                State::Listen | State::Closed => {}
                 _ => {
                     let peer = Peer::new(socket.remote_endpoint().map(Into::into));
+                    log::taken(peer);
                     *self = Self::Taken(Connection::new(config, peer, now));
                     if port.is_none() {
                         self.end(Ending::Stopping);
@@ -91,16 +96,14 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                 return Turn::Moved;
             }
         }
-        if !self.is_free() {
-            *self = Self::Over(now);
-        }
+        *self = Self::Over(now);
         Turn::Moved
     }
 
     fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> Turn {
         match (socket.state(), port) {
-            (State::Listen, Some(_)) => return Turn::Waits(None),
-            (State::Listen, None) => socket.close(),
+            (State::Listen, Some(port)) if socket.listen_endpoint().port == port => return Turn::Waits(None),
+            (State::Listen, _) => socket.close(),
             (State::Closed | State::TimeWait, None) => return Turn::Waits(None),
             // It is closed, and the port is not 0: that can't fail.
             (State::Closed | State::TimeWait, Some(port)) => {

@@ -41,6 +41,8 @@ impl<const N: usize, const RX: usize, const TX: usize> Rings<N, RX, TX> {
             let mut socket = tcp::Socket::new(tcp::SocketBuffer::new(received), tcp::SocketBuffer::new(sending));
             // A reply is complete when it is sent: nothing is worth waiting for.
             socket.set_nagle_enabled(false);
+            // An end that waits for its ACK would not get it: the socket listens again before.
+            socket.set_ack_delay(None);
             socket.set_keep_alive(Some(KEEP_ALIVE));
             socket.set_timeout(Some(TIMEOUT));
             sockets.add(socket)

@@ -47,6 +47,8 @@ pub struct Server<'c, H, const N: usize, const LINE: usize = 1024, const OUTPUT:
 
 /// Frames that one poll takes: a flood of them must not keep a loop from its other duties.
 const FRAMES: u8 = 32;
+/// Turns after a frame: more than lie between a client's end and a socket that listens again.
+const TURNS: u8 = 8;
 
 impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H, N, LINE, OUTPUT> {
     /// A server that does not listen yet; each socket has one of the handlers.
@@ -149,7 +151,7 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         });
     }
 
-    /// One frame at a time, and a turn after each: the end of one client and the beginning of the next may come in one burst, and a socket has to
+    /// One frame at a time, and turns after each: the end of one client and the beginning of the next may come in one burst, and a socket has to
     /// listen in between.
     fn drive<D: Device + ?Sized>(
         &mut self,
@@ -161,15 +163,24 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
     ) {
         interface.poll_maintenance(now);
         for _ in 0..FRAMES {
-            let turn = turn(self, interface, sockets, millis(now));
-            // Where a socket gives its client up, its place has to hear of it: another turn, then.
-            let mut has_said = false;
-            while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
-                has_said = true;
+            let (mut last, mut has_said) = (Turn::Moved, false);
+            for _ in 0..TURNS {
+                last = turn(self, interface, sockets, millis(now));
+                // Where a socket gives its client up, its place has to hear of it: another turn, then.
+                while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
+                    has_said = true;
+                }
+                if last != Turn::Moved {
+                    break;
+                }
             }
-            let mut hold = Hold { device, port: self.port.filter(|_| !self.listens(sockets)) };
+            let listener = self.listener(sockets);
+            let mut hold = Hold { device, port: self.port.filter(|_| listener.is_none()) };
             let ingress = interface.poll_ingress_single(now, &mut hold, sockets);
-            if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (turn, ingress, has_said) {
+            if let Some(listener) = listener {
+                take_no_double(listener, sockets);
+            }
+            if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (last, ingress, has_said) {
                 self.due = time.map(|millis| later(now, millis));
                 return;
             }
@@ -193,20 +204,35 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         }
         let is_full = !self.places.iter().any(Place::is_free);
         if let Some(spare) = &mut self.spare
-            && let Some((_, socket)) = tcp_sockets(sockets).find(|(handle, _)| *handle == spare.handle)
+            && let Some(socket) = tcp_socket(sockets, spare.handle)
         {
             turn = turn.or(spare.turn(socket, self.port.filter(|_| is_full), now));
         }
         turn
     }
 
-    /// Whether a client that comes now is heard.
-    fn listens(&self, sockets: &mut SocketSet<'_>) -> bool {
-        tcp_sockets(sockets).any(|(handle, socket)| {
-            let is_own =
-                self.handles.contains(&handle) || self.spare.as_ref().is_some_and(|spare| spare.handle == handle);
-            is_own && socket.is_listening()
+    /// The socket that hears a client that comes now.
+    fn listener(&self, sockets: &mut SocketSet<'_>) -> Option<SocketHandle> {
+        let mut listening = tcp_sockets(sockets).filter(|(_, socket)| socket.is_listening()).map(|(handle, _)| handle);
+        listening.find(|handle| {
+            self.handles.contains(handle) || self.spare.as_ref().is_some_and(|spare| spare.handle == *handle)
         })
+    }
+}
+
+/// smoltcp gives a SYN to the first socket that may take it, which is one that listens even if there is a connection to which the
+/// SYN belongs, from the network that doubled it or from somebody else. All that its client says would meet that half of a
+/// second connection, and be answered by a reset: so the socket gives it up.
+fn take_no_double(listener: SocketHandle, sockets: &mut SocketSet<'_>) {
+    let ends = |socket: &tcp::Socket<'_>| (socket.local_endpoint(), socket.remote_endpoint());
+    let Some(taken) = tcp_socket(sockets, listener).filter(|socket| !socket.is_listening()).map(|socket| ends(socket))
+    else {
+        return;
+    };
+    let is_double = tcp_sockets(sockets).any(|(handle, socket)| handle != listener && ends(socket) == taken);
+    if let Some(socket) = tcp_socket(sockets, listener).filter(|_| is_double) {
+        // Without an RST: it listens again in its next turn, before it sends.
+        socket.abort();
     }
 }
 
@@ -221,6 +247,13 @@ pub(crate) fn tcp_sockets<'s, 'a>(
     })
 }
 
+pub(crate) fn tcp_socket<'s, 'a>(
+    sockets: &'s mut SocketSet<'a>,
+    handle: SocketHandle,
+) -> Option<&'s mut tcp::Socket<'a>> {
+    tcp_sockets(sockets).find(|(own, _)| *own == handle).map(|(_, socket)| socket)
+}
+
 fn later(now: Instant, millis: u32) -> Instant {
     // Far from where either could overflow.
     Instant::from_micros(now.total_micros().wrapping_add(i64::from(millis).wrapping_mul(1_000)))
@@ -230,4 +263,11 @@ fn later(now: Instant, millis: u32) -> Instant {
 #[allow(clippy::cast_possible_truncation)]
 const fn millis(now: Instant) -> u32 {
     now.total_millis() as u32
+}
+
+#[cfg(feature = "defmt")]
+impl<H, const N: usize, const LINE: usize, const OUTPUT: usize> defmt::Format for Server<'_, H, N, LINE, OUTPUT> {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(to, "Server {{ port: {}, connections: {} of {} }}", self.port, self.connections(), N);
+    }
 }

@@ -4,6 +4,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
 
 use crate::connection::{Turn, left};
+use crate::log;
 
 /// Says 421 4.3.2 and hangs up. It has no session: a client is answered before it said a word.
 #[derive(Debug)]
@@ -27,8 +28,9 @@ impl Spare {
     /// Gives the socket a turn; a port to listen on there is only while no place is free.
     pub(crate) fn turn(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> Turn {
         let sent = match (self.sent, socket.state(), port) {
-            (None, State::Listen, Some(_)) | (None, State::Closed | State::TimeWait, None) => return Turn::Waits(None),
-            (None, State::Listen, None) => {
+            (None, State::Closed | State::TimeWait, None) => return Turn::Waits(None),
+            (None, State::Listen, Some(port)) if socket.listen_endpoint().port == port => return Turn::Waits(None),
+            (None, State::Listen, _) => {
                 socket.close();
                 return Turn::Moved;
             }
@@ -37,6 +39,7 @@ impl Spare {
             }
             // A client, or half of one.
             (None, ..) => {
+                log::refused();
                 (self.sent, self.since) = (Some(0), now);
                 return Turn::Moved;
             }

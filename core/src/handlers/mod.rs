@@ -2,12 +2,15 @@
 
 pub mod debugging;
 mod fault;
+mod headers;
 mod message;
 mod rule;
 mod sink;
+pub mod spool;
 mod unimplemented;
 
 pub use fault::Fault;
+pub use headers::{Field, Headers};
 pub use message::{Message, Recipients};
 pub use rule::{At, Rule};
 pub use sink::Sink;

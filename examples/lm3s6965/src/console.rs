@@ -3,6 +3,8 @@
 //! anew in place of an end, has no arguments, and its text goes nowhere.
 
 use core::fmt;
+#[cfg(not(feature = "silicon"))]
+use core::mem::MaybeUninit;
 
 /// Ends the firmware with a status, from 0 to 255, that QEMU exits with; a chip starts anew.
 pub fn exit(status: u8) -> ! {
@@ -29,9 +31,15 @@ pub fn write(octets: &[u8]) {
 pub fn argument(name: &str) -> Option<u32> {
     #[cfg(not(feature = "silicon"))]
     {
-        let arguments = semihosting::experimental::env::args::<128>().ok()?;
-        let value = (&arguments).flatten().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
-        value.parse().ok()
+        let mut line = [MaybeUninit::uninit(); 128];
+        let line = semihosting::sys::arm_compat::sys_get_cmdline_uninit(&mut line).ok()?;
+        let is_own = |word: &'_ [u8]| word.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+        let word = line.split(|octet| *octet == b' ').find(|word| is_own(word))?;
+        let digits = word.get(name.len() + 1..)?;
+        digits.iter().try_fold(0_u32, |number, digit| match digit {
+            b'0'..=b'9' => Some(number.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'))),
+            _ => None,
+        })
     }
     #[cfg(feature = "silicon")]
     {

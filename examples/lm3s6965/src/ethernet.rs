@@ -7,14 +7,14 @@ use crate::mac::{CHECKSUM, LENGTH, Mac};
 
 /// Frames that may come at once. QEMU's controller holds 31; the chip's has 2 KiB, which is one full frame, and smoltcp
 /// then announces windows of one segment (10 % slower, and nothing is lost).
-const BURST: Option<usize> = if cfg!(feature = "silicon") { Some(1) } else { None };
+pub(crate) const BURST: Option<usize> = if cfg!(feature = "silicon") { Some(1) } else { None };
 
 /// Where frames lie, of `N` octets each way: [`ROOM`] for all that Ethernet carries, or [`room`] of less for parts with
 /// little RAM, which never see a larger frame.
 #[derive(Debug)]
 pub struct Frames<const N: usize = ROOM> {
-    receive: [u8; N],
-    transmit: [u8; N],
+    pub(crate) receive: [u8; N],
+    pub(crate) transmit: [u8; N],
 }
 
 /// Room for a packet of 1,500 octets.

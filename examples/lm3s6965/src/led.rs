@@ -1,5 +1,6 @@
 //! The lamp of the board: pin 0 of port F. Any pin will do.
 
+use crate::mailbox::Actions;
 use crate::register::Register;
 
 const PORT: usize = 0x4002_5000;
@@ -36,5 +37,12 @@ impl Led {
     #[must_use]
     pub fn is_on(&self) -> bool {
         PIN.read() & 1 != 0
+    }
+}
+
+impl Actions for Led {
+    fn led(&mut self, is_on: bool) {
+        self.set(is_on);
+        defmt::info!("led: {=bool}", self.is_on());
     }
 }

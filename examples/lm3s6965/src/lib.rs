@@ -10,9 +10,11 @@
 //! | [`led`] | the lamp | any pin |
 //! | [`seed`] | what takes the place of random numbers here | a real source: see there |
 //! | [`console`] | text, arguments and exit by semihosting | needs a debugger: left out with the feature `silicon` |
+//! | [`mailbox`] | what becomes of a mail | as it is |
 //! | [`network`] | the board's addresses, and the loop that serves | your addresses, or DHCP |
 //! | [`fault`] | panics and faults | as it is |
 //! | [`stack`] | how much of the stack was used | as it is |
+//! | `tasks` | what embassy needs of a board (feature `embassy`) | embassy's crate for your chip |
 //!
 //! Critical sections are those of cortex-m for one core (`critical-section-single-core`); a part with two cores, or one
 //! whose radio must not wait, has its own. `memory.x` says what memory there is.
@@ -26,10 +28,14 @@ pub mod fault;
 pub mod interrupts;
 pub mod led;
 pub mod mac;
+pub mod mailbox;
+mod memmove;
 pub mod network;
 mod register;
 pub mod seed;
 pub mod stack;
+#[cfg(feature = "embassy")]
+pub mod tasks;
 
 // The logger, which nobody calls by its name.
 #[cfg(feature = "silicon")]

@@ -164,4 +164,6 @@ impl Mac {
 /// Its interrupt: ends a sleep, and stays off until somebody sleeps again.
 pub(crate) extern "C" fn received() {
     MASK.write(0);
+    #[cfg(feature = "embassy")]
+    crate::tasks::received();
 }

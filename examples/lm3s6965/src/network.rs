@@ -49,7 +49,7 @@ pub fn sockets<const N: usize>(places: &'static mut Sockets<N>) -> SocketSet<'st
 
 /// Serves, and sleeps whenever there is nothing to do.
 ///
-/// With the argument `exit-after=N` it ends, with status 0, when `N` mails were [accepted](accepted) and their clients
+/// With the argument `exit-after=N` it ends, with status 0, when `N` mails were [`accepted`] and their clients
 /// are gone: for tests.
 pub fn serve<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize>(
     server: &mut Server<'_, H, N, LINE, OUTPUT>,
@@ -57,17 +57,32 @@ pub fn serve<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize>
     ethernet: &mut Ethernet<'_>,
     sockets: &mut SocketSet<'_>,
 ) -> ! {
-    let last = console::argument("exit-after");
+    let last = console::argument(EXIT_AFTER);
     server.listen(PORT);
-    let [a, b, c, d] = ADDRESS.octets();
-    defmt::info!("listening on {=u8}.{=u8}.{=u8}.{=u8}:{=u16}", a, b, c, d, PORT);
+    listening();
     loop {
         server.poll(clock::now(), interface, ethernet, sockets, Waker::noop());
-        if last.is_some_and(|last| ACCEPTED.load(Ordering::Relaxed) >= last) && server.connections() == 0 {
-            defmt::info!("stack: {=usize} octets", stack::used());
-            console::exit(0);
+        if server.connections() == 0 {
+            end_after(last);
         }
         clock::sleep(server.poll_at(clock::now(), interface, sockets), || ethernet.is_idle());
+    }
+}
+
+/// Logs where it listens.
+pub fn listening() {
+    let [a, b, c, d] = ADDRESS.octets();
+    defmt::info!("listening on {=u8}.{=u8}.{=u8}.{=u8}:{=u16}", a, b, c, d, PORT);
+}
+
+/// The argument that says after how many mails the firmware ends.
+pub const EXIT_AFTER: &str = "exit-after";
+
+/// Ends the firmware if so many mails were accepted.
+pub fn end_after(last: Option<u32>) {
+    if last.is_some_and(|last| ACCEPTED.load(Ordering::Relaxed) >= last) {
+        defmt::info!("stack: {=usize} octets", stack::used());
+        console::exit(0);
     }
 }
 

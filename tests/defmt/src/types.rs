@@ -5,7 +5,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use embedded_io::ErrorKind;
 use smtpd_core::client;
 use smtpd_core::handlers::debugging::{Form, Printed};
-use smtpd_core::handlers::{At, Message, Rule, Sink, Unimplemented};
+use smtpd_core::handlers::spool::{self, Envelope, Id};
+use smtpd_core::handlers::{At, Headers, Message, Rule, Sink, Unimplemented};
 use smtpd_core::heapless::Vec;
 use smtpd_core::relay::{Leg, Need};
 use smtpd_core::server::{
@@ -83,6 +84,10 @@ fn handlers() {
     let printed = Printed { peer: Some(PEER.ip()), mail_options: b"SIZE=20", rcpt_options: b"", data: b"Hello\r\n" };
     show![printed, Form::Bytes, Sink, Unimplemented, At::Text(100)];
     show![Rule::reply(At::Rcpt, REPLY).address("*@slow.example").nth(1), Rule::later(At::Data, 3).since(2)];
+    show![Id::new(7, 1), Envelope::new(Id::new(7, 1)), spool::Error::Full];
+    Headers::<64>::new().text(b"Subject: Hello\r\n\r\n", |field| {
+        show![field];
+    });
 }
 
 fn adapters() {

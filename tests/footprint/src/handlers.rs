@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use smtpd_core::handlers::debugging::{print, write_ip};
-use smtpd_core::handlers::{Fault, Message, Recipients, Rule};
+use smtpd_core::handlers::{Fault, Field, Headers, Message, Recipients, Rule};
 use smtpd_core::server::{Answer, Flow, Handler, Peer, Rcpt};
 
 type ProcessMessage = fn(Peer, &[u8], Recipients<'_>, &[u8]) -> Answer<'static>;
@@ -12,6 +12,12 @@ type Faulty = Fault<'static, &'static mut dyn Handler, 2>;
 
 pub fn all() {
     entries![print as (_, _, _), write_ip as (_, _), Small::new as (_), Recipients::next as (_)];
+    entries![
+        Headers::<64>::new as (),
+        Headers::<64>::clear as (_),
+        Headers::<64>::text as (_, _, fn(Field<'_>)),
+        Headers::<64>::end as (_, fn(Field<'_>)),
+    ];
     entries![
         Faulty::new as (_, _),
         Faulty::handler as (_),
@@ -30,7 +36,7 @@ pub fn all() {
 }
 
 /// Gives away all that `H` does as a handler.
-fn methods_of<H: Handler>() {
+pub fn methods_of<H: Handler>() {
     black_box(black_box(core::ptr::null_mut::<H>()) as *mut dyn Handler);
 }
 

@@ -23,6 +23,8 @@ mod handlers;
 mod server;
 #[cfg(any(feature = "drivers", all(feature = "minimal", not(feature = "tables"))))]
 mod small;
+#[cfg(feature = "everything")]
+mod spool;
 #[cfg(feature = "stack")]
 mod stack;
 #[cfg(feature = "tables")]
@@ -59,6 +61,7 @@ extern "C" fn _start() -> ! {
     {
         clients::all();
         handlers::all();
+        spool::all();
     }
     loop {
         black_box(());

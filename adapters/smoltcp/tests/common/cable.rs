@@ -23,12 +23,16 @@ pub struct Faults {
 impl Faults {
     /// A good one.
     pub const NONE: Self = Self { loss: 0, duplication: 0, reordering: 0, delay: 0, mtu: 576, medium: Medium::Ip };
+    /// One that is out.
+    pub const CUT: Self = Self { loss: 1, ..Self::NONE };
 }
 
 /// One end of a cable.
 pub struct Plug {
     cable: Rc<RefCell<Cable>>,
     is_first: bool,
+    /// It can send nothing, as a device whose queue is full.
+    pub is_mute: bool,
 }
 
 struct Cable {
@@ -41,10 +45,16 @@ struct Cable {
 /// Both ends of a cable.
 pub fn cable(faults: Faults, seed: u64) -> (Plug, Plug) {
     let cable = Rc::new(RefCell::new(Cable { faults, chance: Chance::new(seed), frames: Vec::new() }));
-    (Plug { cable: cable.clone(), is_first: true }, Plug { cable, is_first: false })
+    let plug = |is_first| Plug { cable: cable.clone(), is_first, is_mute: false };
+    (plug(true), plug(false))
 }
 
 impl Plug {
+    /// Frames that are under way to this end.
+    pub fn waiting(&self) -> usize {
+        self.cable.borrow().frames.iter().filter(|(_, end, _)| *end == self.is_first).count()
+    }
+
     /// When the next frame arrives, at either end.
     pub fn next(&self) -> Option<Instant> {
         self.cable.borrow().frames.iter().map(|(at, ..)| *at).min()
@@ -95,7 +105,7 @@ impl Device for Plug {
     }
 
     fn transmit(&mut self, now: Instant) -> Option<Sending<'_>> {
-        Some(Sending(self, now))
+        (!self.is_mute).then_some(Sending(self, now))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -3,5 +3,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod cable;
+pub mod client;
+pub mod frames;
+pub mod notes;
 pub mod stack;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, Medium};
-use smoltcp::socket::tcp;
+use smoltcp::socket::{Socket, tcp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
@@ -44,6 +44,7 @@ impl Stack {
         let ring = |octets| tcp::SocketBuffer::new(vec![0; octets]);
         let mut socket = tcp::Socket::new(ring(received), ring(sending));
         socket.set_nagle_enabled(false);
+        socket.set_ack_delay(None);
         // Its peer's last packet may get lost.
         socket.set_keep_alive(Some(Duration::from_secs(60)));
         socket.set_timeout(Some(Duration::from_secs(300)));
@@ -52,6 +53,15 @@ impl Stack {
 
     pub fn socket(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
         self.sockets.get_mut(handle)
+    }
+
+    /// Its sockets, in their order.
+    pub fn tcp_sockets(&self) -> impl Iterator<Item = &tcp::Socket<'static>> {
+        self.sockets.iter().filter_map(|(_, socket)| match socket {
+            Socket::Tcp(socket) => Some(socket),
+            #[allow(unreachable_patterns)] // with no other kind
+            _ => None,
+        })
     }
 
     /// Calls a host; each call from a port of its own.

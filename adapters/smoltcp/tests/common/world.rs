@@ -8,7 +8,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smtpd_core::server::{Config, Handler};
-use smtpd_smoltcp::Server;
+use smtpd_smoltcp::{Rings, Server};
 
 use super::cable::{Faults, cable};
 use super::stack::{PORT, Stack};
@@ -21,6 +21,8 @@ pub struct World<'c, H, const N: usize, const LINE: usize = 512, const OUTPUT: u
     pub stack: Stack,
     pub clients: Stack,
     pub now: Instant,
+    /// Polls of the server so far.
+    pub polls: u32,
     /// Whether a handler wants to be asked again.
     is_woken: Arc<Woken>,
     /// Turns in a row in which time stood still.
@@ -42,9 +44,51 @@ impl<'c, H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Wor
         let (one, other) = cable(faults, seed);
         let (clients, mut stack) = (Stack::new(one, 1, seed), Stack::new(other, SERVER, seed + 1));
         let sockets = std::array::from_fn(|_| stack.add(rings.0, rings.1));
-        let mut server = Server::new(config, handlers, sockets);
+        Self::with(Server::new(config, handlers, sockets), stack, clients)
+    }
+
+    /// The same on a good cable, with sockets as [`Rings`] makes them.
+    pub fn with_rings<const RX: usize, const TX: usize>(config: &'c Config<'c>, handlers: [H; N]) -> Self {
+        let (one, other) = cable(Faults::NONE, 1);
+        let (clients, mut stack) = (Stack::new(one, 1, 1), Stack::new(other, SERVER, 2));
+        let sockets = Box::leak(Box::new(Rings::<N, RX, TX>::new())).add(&mut stack.sockets);
+        Self::with(Server::new(config, handlers, sockets), stack, clients)
+    }
+
+    fn with(mut server: Server<'c, H, N, LINE, OUTPUT>, stack: Stack, clients: Stack) -> Self {
         server.listen(PORT);
-        Self { server, stack, clients, now: Instant::ZERO, is_woken: Arc::default(), still: 0 }
+        Self { server, stack, clients, now: Instant::ZERO, polls: 0, is_woken: Arc::default(), still: 0 }
+    }
+
+    /// A spare socket that says no, with rings of these sizes.
+    pub fn refuse(&mut self, rings: (usize, usize)) {
+        let spare = self.stack.add(rings.0, rings.1);
+        self.server.refuse_with(spare);
+    }
+
+    /// What the cable does from now on, in both directions.
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.stack.plug.set_faults(faults);
+    }
+
+    /// Gives both stacks a turn; when either wants another one, if that is not to be seen from outside.
+    pub fn poll(&mut self) -> Option<Instant> {
+        self.poll_by(|server, now, stack, waker| {
+            server.poll(now, &mut stack.interface, &mut stack.plug, &mut stack.sockets, waker);
+        })
+    }
+
+    /// The same, where the server has its turn in another way.
+    pub fn poll_by(
+        &mut self,
+        poll: impl FnOnce(&mut Server<'c, H, N, LINE, OUTPUT>, Instant, &mut Stack, &Waker),
+    ) -> Option<Instant> {
+        let Self { server, stack, clients, now, polls, is_woken, .. } = self;
+        *polls += 1;
+        poll(server, *now, stack, &Waker::from(is_woken.clone()));
+        // Whoever drives the clients looks at them first.
+        let news = clients.poll(*now).then_some(*now);
+        news.or_else(|| is_woken.0.swap(false, Ordering::Relaxed).then_some(*now + Duration::from_millis(1)))
     }
 
     /// A new client; it calls.
@@ -60,14 +104,15 @@ impl<'c, H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Wor
 
     /// Gives both stacks a turn, and lets time pass until something is due, to `end` at most; false if that has come.
     pub fn turn(&mut self, end: Instant) -> bool {
-        let Self { server, stack, clients, now, is_woken, still } = self;
-        let waker = Waker::from(is_woken.clone());
-        server.poll(*now, &mut stack.interface, &mut stack.plug, &mut stack.sockets, &waker);
-        // Whoever drives the clients looks at them first.
-        let news = clients.poll(*now).then_some(*now);
+        let soon = self.poll();
+        self.go_on(soon, end)
+    }
+
+    /// Lets time pass until `soon`, or something else is due, to `end` at most; false if that has come.
+    pub fn go_on(&mut self, soon: Option<Instant>, end: Instant) -> bool {
+        let Self { server, stack, clients, now, still, .. } = self;
         let due = server.poll_at(*now, &mut stack.interface, &stack.sockets);
-        let due = if is_woken.0.swap(false, Ordering::Relaxed) { Some(*now + Duration::from_millis(1)) } else { due };
-        let next = [news, due, clients.poll_at(*now), stack.plug.next()].into_iter().flatten().min();
+        let next = [soon, due, clients.poll_at(*now), stack.plug.next()].into_iter().flatten().min();
         let next = next.unwrap_or(end).min(end);
         *still = if next > *now { 0 } else { *still + 1 };
         assert!(*still < 10_000, "something spins at {now}");
@@ -89,7 +134,12 @@ impl<'c, H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Wor
     pub fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         let end = self.now + Duration::from_secs(3_600);
         while !is_so(self) {
-            assert!(self.turn(end), "{what}: not within an hour");
+            let soon = self.poll();
+            // Before time passes: the next thing that is due may be far away.
+            if is_so(self) {
+                return;
+            }
+            assert!(self.go_on(soon, end), "{what}: not within an hour");
         }
     }
 }
