@@ -81,7 +81,7 @@ struct Limit {
     gate: f64,
 }
 
-const TEXT_PATH: Limit = Limit { goal: 5.0, gate: 5.0 };
+const TEXT_PATH: Limit = Limit { goal: 5.0, gate: 2.53 };
 const WHOLE_STACK: Limit = Limit { goal: 12.0, gate: 12.0 };
 const MAIL: Limit = Limit { goal: 20_000.0, gate: 20_000.0 };
 

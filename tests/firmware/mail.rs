@@ -1,6 +1,7 @@
 //! The mailbox: what is answered 250 is kept, whole, and what is refused is not there.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
@@ -88,23 +89,47 @@ pub(crate) fn too_large() -> Result<(), Failed> {
 pub(crate) fn full() -> Result<(), Failed> {
     let board = start("mailbox")?;
     let mut kept = Vec::new();
-    let refused = loop {
-        let text = text(kept.len(), 3_000);
-        match deliver(board.port, SENDER, &OWN[..1], &text)? {
-            Reply { code: 250, .. } => kept.push(Mail::new(SENDER, &OWN[..1], &text)),
-            reply => break reply,
-        }
-    };
-    refused.begins("452 4.3.1")?;
-    // It holds 32 KiB.
-    if !(8..=10).contains(&kept.len()) {
-        return Err(format!("full after {} mails", kept.len()).into());
+    // To the brim: with large ones, until the text is refused, then with small ones, until MAIL is.
+    for octets in [3_000, 0] {
+        let refused = loop {
+            let text = text(kept.len(), octets);
+            match deliver(board.port, SENDER, &OWN[..1], &text)? {
+                Reply { code: 250, .. } => kept.push(Mail::new(SENDER, &OWN[..1], &text)),
+                reply => break reply,
+            }
+        };
+        refused.begins("452 4.3.1")?;
     }
-    let stranger = text_of_command("report", 3_000);
+    // It holds 32 KiB.
+    let large = kept.iter().filter(|mail| mail.text.len() > 10).count();
+    if !(8..=10).contains(&large) {
+        return Err(format!("full after {large} mails").into());
+    }
+    let mut client = Client::hello(board.port)?;
+    client.says(&format!("MAIL FROM:<{SENDER}>"))?.begins("452 4.3.1")?;
+    client.quit()?;
+    let stranger = text_of_command("report", 2_000);
     deliver(board.port, SENDER, &OWN[..1], &stranger)?.begins("452 4.3.1")?;
     holds(&board, &kept)?;
     deliver(board.port, SENDER, &OWN[..1], &stranger)?.is(250)?;
     holds(&board, &[Mail::new(SENDER, &OWN[..1], &stranger)])
+}
+
+/// Each frame ends the board's sleep: nothing waits for its clock, which interrupts every 320 ms.
+pub(crate) fn wakes() -> Result<(), Failed> {
+    let board = start("mailbox")?;
+    let mut client = Client::hello(board.port)?;
+    let mut slow = 0;
+    for _ in 0..40 {
+        // Long enough for it to fall asleep.
+        thread::sleep(Duration::from_millis(10));
+        let begun = Instant::now();
+        client.says("NOOP")?.is(250)?;
+        slow += usize::from(begun.elapsed() > Duration::from_millis(80));
+    }
+    client.quit()?;
+    // This host may be busy. With the clock alone three of four are slow.
+    (slow <= 10).then_some(()).ok_or_else(|| format!("{slow} of 40 replies were slow").into())
 }
 
 /// Subjects switch the lamp, if they come from the owner; and are not kept then.

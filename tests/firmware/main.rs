@@ -67,6 +67,7 @@ const TESTS: &[Test] = &[
     ("a text is kept octet for octet", "mailbox", mail::octet_for_octet),
     ("a megabyte is refused, and the next mail served", "mailbox", mail::too_large),
     ("a full spool refuses until its owner has it reported", "mailbox", mail::full),
+    ("a frame wakes a board that sleeps", "mailbox", mail::wakes),
     ("the owner's subjects switch the lamp", "mailbox", mail::lamp),
     ("VRFY tells the room, and Postmaster gets mail", "mailbox", mail::room),
     ("clients that vanish leave nothing behind", "mailbox", mail::vanishing),

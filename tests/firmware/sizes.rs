@@ -28,6 +28,7 @@ const KIB: usize = 1_024;
 pub(crate) fn mailbox() -> Result<(), Failed> {
     let sizes = Sizes::of("mailbox")?;
     let stack = stack_of_mailbox("mailbox")?;
+    println!("    the largest functions of mailbox:\n{}", largest("mailbox")?);
     hold(&[
         ("mailbox: flash", sizes.flash, Some(40 * KIB)),
         ("mailbox: static RAM without the spool", sizes.fixed - sizes.spool, Some(24 * KIB)),
@@ -127,6 +128,18 @@ impl Sizes {
             spool,
         })
     }
+}
+
+/// The functions that take most of the flash.
+fn largest(binary: &str) -> Result<String, Failed> {
+    let symbols = said_by(Command::new("nm").args(["-S", "-C", "--size-sort", "--reverse-sort"]).arg(elf(binary)))?;
+    let functions = symbols.lines().filter_map(|line| {
+        let mut words = line.splitn(4, ' ').skip(1);
+        let octets = usize::from_str_radix(words.next()?, 16).ok()?;
+        words.next().filter(|kind| "tTrR".contains(*kind))?;
+        Some(format!("      {octets:>6}  {}", words.next()?))
+    });
+    Ok(functions.take(12).collect::<Vec<_>>().join("\n"))
 }
 
 /// The functions of `mailbox` that have the largest frames; none of them larger than half of the stack.
