@@ -48,8 +48,9 @@ impl Actor {
         self.calls.notes()
     }
 
-    /// Finds the call in the script and gives its answer.
-    fn hear(&mut self, call: &str) -> Answer<'_> {
+    /// Hears a call as a script has it, such as `rcpt <b@b.example>`, and gives its answer: for a handler elsewhere, on a
+    /// device, that says its calls as text. For text, `message`, `reset` and `closed` use the methods of [`Handler`].
+    pub fn hear(&mut self, call: &str) -> Answer<'_> {
         let found = self.calls.hear(call);
         let later = found.and_then(|number| self.calls.call(number)).map_or(0, |call| call.later);
         let later = later.saturating_add(self.later);

@@ -86,7 +86,7 @@ impl Decoder {
     /// Octet after octet where something happens, three at once within a line, for processors without vectors: a third of
     /// the flash of what is below.
     fn by_octets<'i>(&mut self, input: &mut &'i [u8], room: usize) -> Piece<'i> {
-        let open = input.get(..room).unwrap_or(input);
+        let mut open = input.get(..room).unwrap_or(input);
         let mut length = 0_usize;
         loop {
             if self.at == At::Line {
@@ -116,6 +116,7 @@ impl Decoder {
             };
             // Only with no text before it.
             *input = input.get(1..).unwrap_or(b"");
+            open = input.get(..room).unwrap_or(input);
             self.at = skipped;
             if skipped == At::Start {
                 return Piece::End;
@@ -469,6 +470,23 @@ mod tests {
             taken += part.len();
         }
         (text, None)
+    }
+
+    /// The dot and what stands behind it, in one call: where the line ends must not be looked for an octet too late.
+    #[test]
+    fn a_dot_taken_off_moves_nothing() {
+        for length in 0..20 {
+            let input = [b".", &b"abcdefghijklmnopqrstuvwxyz"[..length], b"\r\n..\r\n.\r\n"].concat();
+            let (mut decoder, mut rest, mut text) = (Decoder::new(), &input[..], Octets::new());
+            let taken = loop {
+                match decoder.by_octets(&mut rest, usize::MAX) {
+                    Piece::Text(octets) => text.extend_from_slice(octets),
+                    Piece::End => break Some(input.len() - rest.len()),
+                    Piece::Starved => break None,
+                }
+            };
+            assert_eq!((text, taken), reference(&input), "{length} octets in the line");
+        }
     }
 
     #[test]

@@ -1,0 +1,116 @@
+//! The firmware of examples/lm3s6965, in QEMU, with clients on loopback.
+//!
+//! `tests/run firmware` builds it first. Each test has a machine of its own, which starts in 0.2 s. Where QEMU, defmt-print
+//! or the firmware is missing, each test is ignored, with that as the reason.
+//!
+//! | module | what it proves |
+//! |---|---|
+//! | `mail`, `real` | the mailbox keeps what it answered 250, also from real clients |
+//! | `crowds` | many clients at once |
+//! | `instructions`, `idle` | what the CPU does, instruction by instruction |
+//! | `large` | texts larger than the RAM come whole |
+//! | `dialogue` | all transcripts that `adapters/smoltcp` can play |
+//! | `faults` | a panic says where, and ends |
+//! | `kinds` | the other binaries take mails |
+
+mod client;
+mod counts;
+mod crowds;
+mod dialogue;
+mod faults;
+mod idle;
+mod instructions;
+mod kinds;
+mod large;
+#[path = "../clients/lines.rs"]
+mod lines;
+mod mail;
+#[path = "../clients/mails.rs"]
+mod mails;
+#[path = "../clients/programs.rs"]
+#[allow(dead_code)] // its storms
+mod programs;
+mod qemu;
+mod real;
+mod remote;
+mod spool;
+#[path = "../transcripts/files.rs"]
+mod transcripts;
+mod wire;
+mod wired;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// Those whose instructions are counted.
+const COUNTED: &[Test] = &[
+    ("core's text path is short, at every run", "bench", instructions::bench),
+    ("a megabyte takes few instructions", "checksum", instructions::megabyte),
+    ("a mail takes few instructions", "checksum", instructions::mail),
+    ("a board without work sleeps", "mailbox", idle::sleeps),
+];
+
+/// A test: its name, the binary that it runs.
+type Test = (&'static str, &'static str, fn() -> Result<(), Failed>);
+
+const TESTS: &[Test] = &[
+    ("fifty mails in a row are kept whole", "mailbox", mail::fifty_in_a_row),
+    ("a hundred recipients: its own addresses are accepted", "mailbox", mail::hundred_recipients),
+    ("a text is kept octet for octet", "mailbox", mail::octet_for_octet),
+    ("a megabyte is refused, and the next mail served", "mailbox", mail::too_large),
+    ("a full spool refuses until its owner has it reported", "mailbox", mail::full),
+    ("the owner's subjects switch the lamp", "mailbox", mail::lamp),
+    ("VRFY tells the room, and Postmaster gets mail", "mailbox", mail::room),
+    ("clients that vanish leave nothing behind", "mailbox", mail::vanishing),
+    ("a board that is told to end has status 0", "mailbox", mail::status),
+    ("four clients at once are served", "mailbox", crowds::four),
+    ("seven clients at once are served, with four places", "mailbox", crowds::seven),
+    ("embassy takes mails in a row and at once", "embassy", crowds::embassy),
+    ("a megabyte comes whole through one session", "checksum", large::one_session),
+    ("four sessions at once do not mix their texts", "checksum", large::four_sessions),
+    ("every octet comes at every place of a line", "checksum", large::all_octets),
+    ("debugging prints a mail as Python does", "debugging", kinds::debugging),
+    ("a panic says where it was, and the board ends", "remote", faults::panic),
+    ("a stack that overflows is a fault", "remote", faults::overflow),
+    ("tiny takes one mail after another", "tiny", kinds::tiny),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let scripts = transcripts::all();
+    if !arguments.list {
+        dialogue::say_what_is_left_out(&scripts);
+    }
+    let mut trials: Vec<Trial> = TESTS.iter().map(|(name, binary, test)| trial(*name, binary, *test)).collect();
+    trials.extend(COUNTED.iter().map(|(name, binary, test)| match counts::missing() {
+        Some(reason) => Trial::ignorable_test(*name, move || Ok(Completion::ignored_with(reason))),
+        None => trial(*name, binary, *test),
+    }));
+    for client in programs::CLIENTS {
+        trials.extend(real::mails().into_iter().map(|mail| {
+            let name = format!("{}::{}", client.name, mail.name);
+            Trial::ignorable_test(name, move || match qemu::missing("mailbox") {
+                Some(reason) => Ok(Completion::ignored_with(reason)),
+                None => real::delivers(client, &mail),
+            })
+        }));
+    }
+    trials.extend(scripts.into_iter().map(|script| {
+        let is_ignored = dialogue::why_not(&script).is_some();
+        let name = format!("dialogue::{}", script.file);
+        trial(name, "remote", move || dialogue::plays(&script)).with_ignored_flag(is_ignored)
+    }));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(
+    name: impl Into<String>,
+    binary: &'static str,
+    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    Trial::ignorable_test(name, move || match qemu::missing(binary) {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => test().map(|()| Completion::Completed),
+    })
+}
