@@ -1,6 +1,6 @@
 //! A client of these tests: says what it is told to, and reads whole replies.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
@@ -104,15 +104,6 @@ impl Client {
     pub(crate) fn vanish(self) -> Result<(), Failed> {
         setsockopt(&self.stream, sockopt::Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 })?;
         Ok(())
-    }
-
-    /// Whether the server ends the connection, now.
-    pub(crate) fn is_over(&mut self) -> Result<bool, Failed> {
-        match self.stream.read(&mut [0]) {
-            Ok(read) => Ok(read == 0),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(true),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

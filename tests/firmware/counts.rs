@@ -105,9 +105,10 @@ fn plugin() -> Result<PathBuf, Failed> {
 
 /// Why nothing can be counted here.
 pub(crate) fn missing() -> Option<String> {
-    ["cc", "addr2line"].into_iter().find_map(|program| {
+    ["cc", "addr2line", "nm", "size"].into_iter().find_map(|program| {
         let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        (!found.is_ok_and(|status| status.success())).then(|| format!("{program} (Debian: gcc) is not installed"))
+        (!found.is_ok_and(|status| status.success()))
+            .then(|| format!("{program} (Debian: gcc, binutils) is not installed"))
     })
 }
 
@@ -120,6 +121,17 @@ impl Counts {
 
     pub(crate) fn total(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// How often a function was entered.
+    pub(crate) fn entries(&self, function: &str) -> Result<u64, Failed> {
+        let output = Command::new("nm").arg(elf(self.binary)).output()?;
+        let symbols = String::from_utf8_lossy(&output.stdout).into_owned();
+        let is_it = |line: &&str| line.split(' ').nth(2) == Some(function);
+        let line = symbols.lines().find(is_it).ok_or_else(|| format!("{function} is no function"))?;
+        // Bit 0 says that it is Thumb code.
+        let address = usize::from_str_radix(line.split(' ').next().unwrap_or(""), 16)? & !1;
+        Ok(self.counts.get(address / 2).copied().unwrap_or(0))
     }
 
     /// By part and function, from the ELF's lines.

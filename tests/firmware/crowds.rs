@@ -32,7 +32,7 @@ pub(crate) fn embassy() -> Result<(), Failed> {
 }
 
 /// Clients that all are connected before the first of them goes on, as far as there are places for them.
-fn at_once(board: &Board, clients: usize, mails: usize) -> Result<(), Failed> {
+pub(crate) fn at_once(board: &Board, clients: usize, mails: usize) -> Result<(), Failed> {
     let port = board.port;
     thread::scope(|scope| {
         let clients: Vec<_> = (0..clients)

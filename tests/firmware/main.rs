@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `mail`, `real` | the mailbox keeps what it answered 250, also from real clients |
 //! | `crowds` | many clients at once |
+//! | `floods` | frames that mean ill |
+//! | `sizes` | flash, RAM and stack |
 //! | `instructions`, `idle` | what the CPU does, instruction by instruction |
 //! | `large` | texts larger than the RAM come whole |
 //! | `dialogue` | all transcripts that `adapters/smoltcp` can play |
@@ -18,6 +20,7 @@ mod counts;
 mod crowds;
 mod dialogue;
 mod faults;
+mod floods;
 mod idle;
 mod instructions;
 mod kinds;
@@ -33,6 +36,7 @@ mod programs;
 mod qemu;
 mod real;
 mod remote;
+mod sizes;
 mod spool;
 #[path = "../transcripts/files.rs"]
 mod transcripts;
@@ -43,11 +47,14 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-/// Those whose instructions are counted.
+/// Those that need gcc and binutils too.
 const COUNTED: &[Test] = &[
     ("core's text path is short, at every run", "bench", instructions::bench),
     ("a megabyte takes few instructions", "checksum", instructions::megabyte),
     ("a mail takes few instructions", "checksum", instructions::mail),
+    ("mailbox fits, and its stack", "mailbox", sizes::mailbox),
+    ("embassy fits, and its stack", "embassy", sizes::embassy),
+    ("tiny fits into 14 KiB", "tiny", sizes::tiny),
     ("a board without work sleeps", "mailbox", idle::sleeps),
 ];
 
@@ -66,6 +73,8 @@ const TESTS: &[Test] = &[
     ("a board that is told to end has status 0", "mailbox", mail::status),
     ("four clients at once are served", "mailbox", crowds::four),
     ("seven clients at once are served, with four places", "mailbox", crowds::seven),
+    ("a flood of SYNs does not end a session", "mailbox", floods::syns),
+    ("frames that are none do not end a session", "mailbox", floods::garbage),
     ("embassy takes mails in a row and at once", "embassy", crowds::embassy),
     ("a megabyte comes whole through one session", "checksum", large::one_session),
     ("four sessions at once do not mix their texts", "checksum", large::four_sessions),
@@ -86,6 +95,10 @@ fn main() -> ExitCode {
     trials.extend(COUNTED.iter().map(|(name, binary, test)| match counts::missing() {
         Some(reason) => Trial::ignorable_test(*name, move || Ok(Completion::ignored_with(reason))),
         None => trial(*name, binary, *test),
+    }));
+    trials.push(Trial::ignorable_test("no function has a large stack frame", || match qemu::missing("mailbox") {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => sizes::frames(),
     }));
     for client in programs::CLIENTS {
         trials.extend(real::mails().into_iter().map(|mail| {

@@ -185,7 +185,11 @@ fn waited(child: &mut Child, time: Duration) -> Result<Option<ExitStatus>, Faile
 
 /// What a thread reads until its end.
 #[derive(Clone, Default)]
-struct Output(Arc<(Mutex<(Vec<u8>, bool)>, Condvar)>);
+struct Output(Arc<Shared>);
+
+/// What was read, whether that is all, and who waits for more.
+#[derive(Default)]
+struct Shared(Mutex<(Vec<u8>, bool)>, Condvar);
 
 impl Output {
     fn of(mut source: impl Read + Send + 'static) -> Self {
@@ -202,7 +206,7 @@ impl Output {
     }
 
     fn change(&self, change: impl FnOnce(&mut (Vec<u8>, bool))) {
-        let (output, changed) = &*self.0;
+        let Shared(output, changed) = &*self.0;
         change(&mut output.lock().expect("no panic"));
         changed.notify_all();
     }
@@ -217,7 +221,7 @@ impl Output {
 
     /// Waits until `find` finds something among the lines that are whole.
     fn wait<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> Option<T> {
-        let (output, changed) = &*self.0;
+        let Shared(output, changed) = &*self.0;
         let mut found = None;
         let output = output.lock().expect("no panic");
         let looks = |(all, is_over): &mut (Vec<u8>, bool)| {
@@ -231,7 +235,7 @@ impl Output {
 
     /// Waits for the end; false: it did not come.
     fn is_over(&self) -> bool {
-        let (output, changed) = &*self.0;
+        let Shared(output, changed) = &*self.0;
         let output = output.lock().expect("no panic");
         changed.wait_timeout_while(output, PATIENCE, |(_, is_over)| !*is_over).is_ok_and(|(output, _)| output.1)
     }

@@ -1,4 +1,4 @@
-//! A client on a stack of this host's, whose frames are the same at every run.
+//! A client on a stack of this host's, at the board's cable.
 
 use std::thread;
 use std::time::Duration;
@@ -7,42 +7,52 @@ use libtest_mimic::Failed;
 use smoltcp::iface::SocketHandle;
 use smoltcp::time::Instant;
 
-use crate::counts::Counted;
 use crate::wire::{Stack, Wire};
 
-/// A board whose instructions are counted, and the stack at the other end of its cable.
+/// The stack at the other end of the board's cable, and its time.
 pub(crate) struct Wired {
-    pub(crate) counted: Counted,
-    stack: Stack,
+    pub(crate) stack: Stack,
+    /// None: its time is the host's.
+    stands_at: Option<Instant>,
 }
 
-/// Time stands still for the stack, so that it acknowledges a reply with the command behind it.
-const NOW: Instant = Instant::from_micros_const(1_000_000);
-
 impl Wired {
-    pub(crate) fn start(binary: &'static str) -> Result<Self, Failed> {
-        let wire = Wire::new()?;
-        let counted = Counted::start(binary, Some(wire.option()?))?;
-        Ok(Self { counted, stack: Stack::new(wire, NOW) })
+    /// Time stands still, so that each reply is acknowledged with the command behind it: the frames are the same at every
+    /// run.
+    pub(crate) fn timeless(wire: Wire) -> Self {
+        let now = Instant::from_secs(1);
+        Self { stack: Stack::new(wire, now), stands_at: Some(now) }
+    }
+
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { stack: Stack::new(wire, Instant::now()), stands_at: None }
     }
 
     /// A session: each command waits for the reply to the one before it.
     pub(crate) fn session(&mut self, commands: &[&[u8]]) -> Result<(), Failed> {
-        let client = self.stack.call();
-        self.reply(client)?;
-        for command in commands {
-            self.stack.socket(client).send_slice(command).map_err(|error| error.to_string())?;
-            self.reply(client)?;
-        }
+        let client = self.call()?;
+        commands.iter().try_for_each(|command| self.says(client, command))?;
         self.until("the end", |stack| !stack.socket(client).may_recv())?;
         self.stack.socket(client).close();
-        self.stack.poll(NOW);
+        self.poll();
         // Until the board sleeps.
         thread::sleep(Duration::from_millis(100));
         Ok(())
     }
 
-    /// A whole reply that says yes.
+    /// A client that was greeted.
+    pub(crate) fn call(&mut self) -> Result<SocketHandle, Failed> {
+        let client = self.stack.call();
+        self.reply(client)?;
+        Ok(client)
+    }
+
+    /// What is said gets a reply that says yes.
+    pub(crate) fn says(&mut self, client: SocketHandle, octets: &[u8]) -> Result<(), Failed> {
+        self.stack.socket(client).send_slice(octets).map_err(|error| error.to_string())?;
+        self.reply(client)
+    }
+
     fn reply(&mut self, client: SocketHandle) -> Result<(), Failed> {
         let mut said = Vec::new();
         self.until("a reply", |stack| {
@@ -57,14 +67,20 @@ impl Wired {
         }
     }
 
+    pub(crate) fn poll(&mut self) {
+        self.stack.poll(self.stands_at.unwrap_or_else(Instant::now));
+    }
+
+    /// For 20 s at most.
     fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Stack) -> bool) -> Result<(), Failed> {
-        for _ in 0..100_000 {
-            self.stack.poll(NOW);
+        let end = std::time::Instant::now() + Duration::from_secs(20);
+        while std::time::Instant::now() < end {
+            self.poll();
             if is_so(&mut self.stack) {
                 return Ok(());
             }
             thread::sleep(Duration::from_micros(100));
         }
-        Err(self.counted.board.fails(&format!("{what} does not come")))
+        Err(format!("{what} does not come").into())
     }
 }
