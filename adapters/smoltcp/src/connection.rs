@@ -81,7 +81,7 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
     /// Whether a turn would change nothing as long as no timer runs out: most frames are another client's.
     pub(crate) fn is_quiet(&self, socket: &Socket<'_>) -> bool {
         // Where the session is over, the progress is another one.
-        self.progress == Progress::Read
+        matches!(self.progress, Progress::Read)
             && socket.state() == State::Established
             && !socket.can_recv()
             && self.session.output().is_empty()
@@ -110,7 +110,7 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         self.send(socket);
         while self.take(socket, handler, waker) | self.send(socket) {}
         // The client said its last, all of it was taken, and it has every reply: the end drops those that it has not.
-        if self.progress == Progress::Read && !socket.may_recv() && socket.send_queue() == 0 {
+        if matches!(self.progress, Progress::Read) && !socket.may_recv() && socket.send_queue() == 0 {
             self.end(Ending::Lost);
         }
         match self.progress {
@@ -134,7 +134,7 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
     /// Steps until nothing moves, over one part of a ring that may wrap; whether anything did.
     fn take(&mut self, socket: &mut Socket<'_>, handler: &mut impl Handler, waker: &Waker) -> bool {
         let has_input = socket.can_recv();
-        if self.progress == Progress::Read && !has_input {
+        if matches!(self.progress, Progress::Read) && !has_input {
             return false;
         }
         let before = self.progress;

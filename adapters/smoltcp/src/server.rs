@@ -183,6 +183,7 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         sockets: &mut SocketSet<'_>,
         mut turn: impl FnMut(&mut Self, &mut Interface, &mut SocketSet<'_>, u32) -> (bool, Option<u32>),
     ) {
+        let millis = millis(now);
         interface.poll_maintenance(now);
         // What time brought: a socket may have given its client up, which its place has to hear of.
         let mut wants = send(now, interface, device, sockets) || self.due.is_some_and(|due| due <= now) || self.asks;
@@ -192,13 +193,13 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
                     break;
                 }
                 let legs;
-                (wants, legs) = turn(self, interface, sockets, millis(now));
+                (wants, legs) = turn(self, interface, sockets, millis);
                 self.legs_due = legs.map(|left| later(now, left));
                 send(now, interface, device, sockets);
             }
             let mut hold = Hold { device, port: self.port.filter(|_| !self.listens) };
             match interface.poll_ingress_single(now, &mut hold, sockets) {
-                PollIngressSingleResult::None if !wants => return self.wait(now),
+                PollIngressSingleResult::None if !wants => return self.wait(now, millis),
                 _ => wants = true,
             }
         }
@@ -208,9 +209,16 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
     /// Gives each place a turn that needs one; whether another one may bring more.
     fn turn(&mut self, is_done: fn(&mut H) -> bool, sockets: &mut SocketSet<'_>, now: u32, waker: &Waker) -> bool {
         let (mut wants, mut half, port) = (false, None, self.port);
+        let mut next = 0_usize;
         self.listens = false;
         for (handle, socket) in tcp_sockets(sockets) {
-            let Some(index) = self.handles.iter().position(|own| *own == handle) else { continue };
+            // In their order, as a rule.
+            let index = match self.handles.get(next) {
+                Some(own) if *own == handle => Some(next),
+                _ => self.handles.iter().position(|own| *own == handle),
+            };
+            let Some(index) = index else { continue };
+            next = index.wrapping_add(1);
             let (Some(place), Some(handler)) = (self.places.get_mut(index), self.handlers.get_mut(index)) else {
                 continue;
             };
@@ -261,12 +269,22 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
     }
 
     /// Nothing moves any more.
-    fn wait(&mut self, now: Instant) {
-        let places = self.places.iter().filter_map(|place| place.left(millis(now)));
-        let spare = self.spare.as_ref().and_then(|spare| spare.left(millis(now)));
-        let left = places.chain(spare).min().map(|left| later(now, left));
-        self.due = [left, self.legs_due].into_iter().flatten().min();
-        self.asks = self.places.iter().any(Place::asks);
+    fn wait(&mut self, now: Instant, millis: u32) {
+        let (mut least, mut asks) = (u32::MAX, false);
+        for place in &self.places {
+            least = least.min(place.left(millis));
+            asks |= place.asks();
+        }
+        if let Some(spare) = &self.spare {
+            least = least.min(spare.left(millis));
+        }
+        // Nothing is due in 49 days that has not been moved by then.
+        let left = (least < u32::MAX).then(|| later(now, least));
+        self.due = match (left, self.legs_due) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.asks = asks;
     }
 }
 

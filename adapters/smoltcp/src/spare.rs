@@ -40,9 +40,9 @@ impl Spare {
         self.client = None;
     }
 
-    /// Milliseconds until its client has to be gone.
-    pub(crate) fn left(&self, now: u32) -> Option<u32> {
-        self.client.map(|client| client.timer.left(now))
+    /// Milliseconds until its client has to be gone; `u32::MAX`: there is none.
+    pub(crate) fn left(&self, now: u32) -> u32 {
+        self.client.map_or(u32::MAX, |client| client.timer.left(now))
     }
 
     /// Gives the socket a turn, and says whether another one may bring more; a port to listen on there is only while no place
