@@ -7,6 +7,7 @@ use smtpd_core::server::{Config, Ending, Handler, Peer, Progress, Session, Watch
 use smtpd_core::store::Store;
 
 use crate::log;
+use crate::timer::Timer;
 
 /// A client that is connected.
 #[derive(Debug)]
@@ -23,9 +24,7 @@ pub(crate) struct Connection<'c, L: Store, O: Store> {
 /// that was closed before would reset the connection, and take the reply along.
 #[derive(Debug)]
 struct Farewell {
-    began: u32,
-    /// How long it may take, in milliseconds.
-    millis: u32,
+    timer: Timer,
     /// Octets that may still come.
     left: usize,
     /// The client has everything, and only its end is waited for.
@@ -35,9 +34,9 @@ struct Farewell {
 /// What a turn brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Something; another one may bring more.
+    /// Another one may bring more, once what is to be sent was sent.
     Moved,
-    /// Nothing, for so many milliseconds at most.
+    /// No other one will bring anything before a frame or a handler does, for so many milliseconds at most.
     Waits(Option<u32>),
     /// The socket has nothing more to say but its end.
     Over,
@@ -75,8 +74,22 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         self.session.end(why);
         self.progress = Progress::Moved;
         if let Some(farewell) = &mut self.farewell {
-            farewell.millis = farewell.millis.min(FAREWELL_MILLIS);
+            farewell.timer.shorten(FAREWELL_MILLIS);
         }
+    }
+
+    /// Whether a turn would change nothing as long as no timer runs out: most frames are another client's.
+    pub(crate) fn is_quiet(&self, socket: &Socket<'_>) -> bool {
+        // Where the session is over, the progress is another one.
+        matches!(self.progress, Progress::Read)
+            && socket.state() == State::Established
+            && !socket.can_recv()
+            && self.session.output().is_empty()
+    }
+
+    /// Whether it waits for its handler, who has to be asked again.
+    pub(crate) const fn asks(&self) -> bool {
+        matches!(self.progress, Progress::Wait { .. })
     }
 
     /// Takes what came, does what can be done, and sends.
@@ -94,13 +107,10 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         if socket.state() == State::Closed {
             self.end(Ending::Lost);
         }
-        let mut has_moved = self.send(socket);
-        while self.take(socket, handler, waker) | self.send(socket) {
-            has_moved = true;
-        }
+        self.send(socket);
+        while self.take(socket, handler, waker) | self.send(socket) {}
         // The client said its last, all of it was taken, and it has every reply: the end drops those that it has not.
-        let is_heard = socket.send_queue() == 0;
-        if self.progress == Progress::Read && !socket.may_recv() && is_heard {
+        if matches!(self.progress, Progress::Read) && !socket.may_recv() && socket.send_queue() == 0 {
             self.end(Ending::Lost);
         }
         match self.progress {
@@ -113,18 +123,18 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
             _ => {}
         }
         match self.watch.left(&self.session, now) {
-            Some(0) => self.end(Ending::Expired),
-            left if !has_moved => return Turn::Waits(left),
-            _ => {}
+            Some(0) => {
+                self.end(Ending::Expired);
+                Turn::Moved
+            }
+            left => Turn::Waits(left),
         }
-        Turn::Moved
     }
 
     /// Steps until nothing moves, over one part of a ring that may wrap; whether anything did.
     fn take(&mut self, socket: &mut Socket<'_>, handler: &mut impl Handler, waker: &Waker) -> bool {
         let has_input = socket.can_recv();
-        // Most turns are another socket's.
-        if self.progress == Progress::Read && !has_input {
+        if matches!(self.progress, Progress::Read) && !has_input {
             return false;
         }
         let before = self.progress;
@@ -170,23 +180,20 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         if !socket.is_open() {
             return Turn::Over;
         }
-        let mut has_moved = self.send(socket);
+        self.send(socket);
         let Some(farewell) = &mut self.farewell else { return Turn::Over };
         let thrown_away = socket.recv(|ring| twice(ring.len())).unwrap_or(0);
         farewell.left = farewell.left.saturating_sub(thrown_away);
-        has_moved |= thrown_away > 0;
         if !farewell.is_read && self.session.output().is_empty() {
             // Behind what the ring still holds.
             socket.close();
             if socket.send_queue() == 0 {
-                (farewell.is_read, farewell.began, farewell.millis) = (true, now, FAREWELL_MILLIS);
-                has_moved = true;
+                (farewell.is_read, farewell.timer) = (true, Timer::new(FAREWELL_MILLIS, now));
             }
         }
-        match left(farewell.millis, farewell.began, now) {
+        match farewell.timer.left(now) {
             _ if farewell.left == 0 => {}
             0 => {}
-            _ if has_moved => return Turn::Moved,
             left => return Turn::Waits(Some(left)),
         }
         socket.abort();
@@ -207,11 +214,6 @@ impl Farewell {
             Some(Ending::Expired | Ending::Stopping | Ending::Lost) => FAREWELL_MILLIS,
             _ => output.checked_mul(1_000).filter(|millis| *millis > 0).unwrap_or(u32::MAX),
         };
-        Self { began: now, millis, left: FAREWELL_OCTETS, is_read: false }
+        Self { timer: Timer::new(millis, now), left: FAREWELL_OCTETS, is_read: false }
     }
-}
-
-/// What is left of so many milliseconds.
-pub(crate) const fn left(millis: u32, since: u32, now: u32) -> u32 {
-    millis.saturating_sub(now.wrapping_sub(since))
 }

@@ -7,8 +7,9 @@ use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::wire::IpEndpoint;
 use smtpd_core::relay::{Leg, Need, Relay};
 
-use crate::connection::{Turn, left};
+use crate::connection::Turn;
 use crate::server::tcp_socket;
+use crate::timer::Timer;
 
 /// Sockets over which relays reach their upstream servers, for [`Server::poll_relay`](crate::Server::poll_relay).
 ///
@@ -31,13 +32,13 @@ struct End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Free,
-    /// It belongs to the leg of this number, and the server has kept it waiting since a time.
+    /// It belongs to the leg of this number; while the server keeps it waiting, that has a limit.
     Leg {
         number: usize,
-        since: u32,
+        timer: Timer,
     },
-    /// Its leg is done with it, since a time; what is in its ring is still sent.
-    Over(u32),
+    /// Its leg is done with it; what is in its ring is still sent.
+    Over(Timer),
 }
 
 /// Milliseconds in which a server connects, or takes octets that were sent.
@@ -100,7 +101,7 @@ impl<const M: usize> Dialer<M> {
             .zip(socket)
             .map(|(server, socket)| socket.connect(interface.context(), server, self.port));
         match result {
-            Some(Ok(())) => end.call = Call::Leg { number, since: now },
+            Some(Ok(())) => end.call = Call::Leg { number, timer: Timer::new(PATIENCE, now) },
             _ => leg.lost(),
         }
         Turn::Moved
@@ -134,12 +135,12 @@ impl End {
                 return self.lose(leg, now);
             }
         };
-        let Call::Leg { since, .. } = &mut self.call else { return Turn::Waits(None) };
+        let Call::Leg { timer, .. } = &mut self.call else { return Turn::Waits(None) };
         if !is_waiting {
-            *since = now;
+            *timer = Timer::new(PATIENCE, now);
             return Turn::Moved;
         }
-        match left(PATIENCE, *since, now) {
+        match timer.left(now) {
             0 => {
                 socket.abort();
                 self.lose(leg, now)
@@ -150,18 +151,18 @@ impl End {
 
     fn lose(&mut self, leg: &mut Leg, now: u32) -> Turn {
         leg.lost();
-        self.call = Call::Over(now);
+        self.call = Call::Over(Timer::new(FAREWELL, now));
         Turn::Moved
     }
 
     /// Brings a connection that no leg has any more to its end.
     fn hang_up(&mut self, sockets: &mut SocketSet<'_>, now: u32) -> Turn {
-        let Call::Over(since) = self.call else { return Turn::Waits(None) };
+        let Call::Over(timer) = self.call else { return Turn::Waits(None) };
         let Some(socket) = tcp_socket(sockets, self.handle) else {
             return Turn::Waits(None);
         };
         let has_moved = socket.recv(|ring| (ring.len(), !ring.is_empty())).unwrap_or(false);
-        let left = left(FAREWELL, since, now);
+        let left = timer.left(now);
         match socket.state() {
             // Of use to nobody here, for it would keep the socket for 10 s.
             State::TimeWait => self.call = Call::Free,

@@ -85,6 +85,7 @@ mod place;
 mod rings;
 mod server;
 mod spare;
+mod timer;
 
 #[cfg(feature = "dhcp")]
 pub use dhcp::{Dhcp, Lease};

@@ -6,51 +6,105 @@ use heapless::Vec;
 use smoltcp::socket::tcp::{Socket, State};
 use smtpd_core::server::{Config, Ending, Handler, Peer};
 
-use crate::connection::{Connection, Turn, left};
+use crate::connection::{Connection, Turn};
 use crate::log;
+use crate::timer::Timer;
+
+/// A place for one client at a time.
+#[derive(Debug)]
+pub(crate) struct Place<'c, const LINE: usize, const OUTPUT: usize> {
+    role: Role<'c, LINE, OUTPUT>,
+    /// What can happen without a frame.
+    timer: Option<Timer>,
+}
 
 /// What a socket does.
 #[derive(Debug)]
-pub(crate) enum Place<'c, const LINE: usize, const OUTPUT: usize> {
+enum Role<'c, const LINE: usize, const OUTPUT: usize> {
     /// It listens, or would if the server did.
     Free,
-    /// A client has said SYN, at this time, and not yet proved that it is where it says.
-    Half(u32),
+    /// A client has said SYN, and not yet proved that it is where it says.
+    Half,
     Taken(Connection<'c, Vec<u8, LINE>, Vec<u8, OUTPUT>>),
-    /// It says its last, since this time: ACK, or RST.
-    Over(u32),
+    /// It says its last: ACK, or RST.
+    Over,
 }
 
-/// Milliseconds that a client may take to complete a connection: smoltcp asks for a lost ACK after 1 and 3 s. Shorter than 7 s, when
-/// systems send a lost SYN for the third time: a flood of addresses that do not exist, which takes all places at that
-/// moment, then keeps nobody out for 15 s.
+/// Milliseconds that a client may take to complete a connection: smoltcp asks for a lost ACK after 1 and 3 s. Shorter than
+/// 7 s, when systems send a lost SYN for the third time: a flood of addresses that do not exist, which takes all places at
+/// that moment, then keeps nobody out for 15 s.
 const HANDSHAKE: u32 = 6_000;
 /// Milliseconds for the last packet, which goes at once unless the network is away.
 const LAST_PACKET: u32 = 1_000;
 
 impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
+    pub(crate) const fn new() -> Self {
+        Self { role: Role::Free, timer: None }
+    }
+
     pub(crate) const fn is_free(&self) -> bool {
-        matches!(self, Self::Free)
+        matches!(self.role, Role::Free)
+    }
+
+    /// Whether somebody has said SYN.
+    pub(crate) const fn is_half(&self) -> bool {
+        matches!(self.role, Role::Half)
     }
 
     /// Whether a client is there.
     pub(crate) const fn is_taken(&self) -> bool {
-        matches!(self, Self::Taken(_))
+        matches!(self.role, Role::Taken(_))
     }
 
     /// Whether its client is gone.
     pub(crate) const fn is_over(&self) -> bool {
-        matches!(self, Self::Over(_))
+        matches!(self.role, Role::Over)
+    }
+
+    /// Whether its handler has to be asked again.
+    pub(crate) const fn asks(&self) -> bool {
+        matches!(&self.role, Role::Taken(connection) if connection.asks())
+    }
+
+    /// Milliseconds until it needs a turn; `u32::MAX`: it needs none.
+    #[inline]
+    pub(crate) fn left(&self, now: u32) -> u32 {
+        self.timer.map_or(u32::MAX, |timer| timer.left(now))
     }
 
     /// Ends its session, if it has one.
     pub(crate) fn end(&mut self, why: Ending) {
-        if let Self::Taken(connection) = self {
+        if let Role::Taken(connection) = &mut self.role {
             connection.end(why);
         }
     }
 
-    /// Gives the place a turn; a port to listen on there is unless the server stopped.
+    /// Stays as it is, however long that takes.
+    pub(crate) const fn stay(&mut self) {
+        self.timer = None;
+    }
+
+    /// Forgets who said SYN.
+    pub(crate) fn clear(&mut self) {
+        self.turn_into(Role::Free, None);
+    }
+
+    /// Whether a turn would change nothing.
+    #[inline]
+    pub(crate) fn is_quiet(&self, socket: &Socket<'_>, port: Option<u16>, now: u32) -> bool {
+        if self.left(now) == 0 {
+            return false;
+        }
+        match &self.role {
+            Role::Free => socket.is_listening() && Some(socket.listen_endpoint().port) == port,
+            Role::Half => socket.state() == State::SynReceived,
+            Role::Taken(connection) => connection.is_quiet(socket),
+            Role::Over => false,
+        }
+    }
+
+    /// Gives the place a turn, and says whether another one may bring more, once what is to be sent was sent. A port to
+    /// listen on there is unless the server stopped.
     pub(crate) fn turn(
         &mut self,
         socket: &mut Socket<'_>,
@@ -59,61 +113,67 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
         port: Option<u16>,
         now: u32,
         waker: &Waker,
-    ) -> Turn {
-        match self {
-            Self::Free => return self.wait_for_client(socket, port, now),
-            Self::Half(since) => match socket.state() {
-                State::SynReceived => match left(HANDSHAKE, *since, now) {
-                    0 => {
-                        log::half();
-                        socket.abort();
-                    }
-                    left => return Turn::Waits(Some(left)),
-                },
+    ) -> bool {
+        match &mut self.role {
+            Role::Free => return self.wait_for_client(socket, port, now),
+            Role::Half => match socket.state() {
+                State::SynReceived => {
+                    log::half();
+                    socket.abort();
+                }
                 // Reset: smoltcp's socket listens again by itself.
                 State::Listen | State::Closed => {}
                 _ => {
                     let peer = Peer::new(socket.remote_endpoint().map(Into::into));
                     log::taken(peer);
-                    *self = Self::Taken(Connection::new(config, peer, now));
+                    self.role = Role::Taken(Connection::new(config, peer, now));
+                    self.timer = None;
                     if port.is_none() {
                         self.end(Ending::Stopping);
                     }
-                    return Turn::Moved;
+                    return true;
                 }
             },
-            Self::Taken(connection) => match connection.turn(socket, handler, now, waker) {
+            Role::Taken(connection) => match connection.turn(socket, handler, now, waker) {
                 Turn::Over => {}
-                turn => return turn,
-            },
-            Self::Over(since) => {
-                let left = left(LAST_PACKET, *since, now);
-                // TIME-WAIT would keep the socket for 10 s, and is of no use to a server with few.
-                if left > 0 && socket.state() == State::Closed && socket.remote_endpoint().is_some() {
-                    return Turn::Waits(Some(left));
+                Turn::Moved => return true,
+                Turn::Waits(left) => {
+                    self.timer = left.map(|millis| Timer::new(millis, now));
+                    return false;
                 }
-                *self = Self::Free;
-                return Turn::Moved;
+            },
+            Role::Over => {
+                // TIME-WAIT would keep the socket for 10 s, and is of no use to a server with few.
+                let is_sending = socket.state() == State::Closed && socket.remote_endpoint().is_some();
+                if is_sending && (1..u32::MAX).contains(&self.left(now)) {
+                    return false;
+                }
+                self.clear();
+                return true;
             }
         }
-        *self = Self::Over(now);
-        Turn::Moved
+        self.turn_into(Role::Over, Some(Timer::new(LAST_PACKET, now)));
+        true
     }
 
-    fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> Turn {
+    fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> bool {
         match (socket.state(), port) {
-            (State::Listen, Some(port)) if socket.listen_endpoint().port == port => return Turn::Waits(None),
-            (State::Listen, _) => socket.close(),
-            (State::Closed | State::TimeWait, None) => return Turn::Waits(None),
+            (State::Listen, Some(port)) if socket.listen_endpoint().port == port => false,
+            (State::Closed | State::TimeWait, None) => false,
             // It is closed, and the port is not 0: that can't fail.
-            (State::Closed | State::TimeWait, Some(port)) => {
-                return match socket.listen(port) {
-                    Ok(()) => Turn::Moved,
-                    Err(_) => Turn::Waits(None),
-                };
+            (State::Closed | State::TimeWait, Some(port)) => socket.listen(port).is_ok(),
+            (State::Listen, _) => {
+                socket.close();
+                true
             }
-            _ => *self = Self::Half(now),
+            _ => {
+                self.turn_into(Role::Half, Some(Timer::new(HANDSHAKE, now)));
+                true
+            }
         }
-        Turn::Moved
+    }
+
+    fn turn_into(&mut self, role: Role<'c, LINE, OUTPUT>, timer: Option<Timer>) {
+        (self.role, self.timer) = (role, timer);
     }
 }

@@ -41,8 +41,14 @@ pub struct Server<'c, H, const N: usize, const LINE: usize = 1024, const OUTPUT:
     spare: Option<Spare>,
     /// Where to listen.
     port: Option<u16>,
-    /// When the earliest timer of a place runs out.
+    /// Whether a client that comes now is heard.
+    listens: bool,
+    /// Whether a handler owes an answer, or has no room.
+    asks: bool,
+    /// When the earliest timer runs out.
     due: Option<Instant>,
+    /// The legs' earliest.
+    legs_due: Option<Instant>,
 }
 
 /// Frames that one poll takes: a flood of them must not keep a loop from its other duties.
@@ -55,7 +61,18 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
     #[must_use]
     pub const fn new(config: &'c Config<'c>, handlers: [H; N], sockets: [SocketHandle; N]) -> Self {
         let due = Some(Instant::ZERO);
-        Self { config, handlers, handles: sockets, places: Vec::new(), spare: None, port: None, due }
+        Self {
+            config,
+            handlers,
+            handles: sockets,
+            places: Vec::new(),
+            spare: None,
+            port: None,
+            listens: false,
+            asks: false,
+            due,
+            legs_due: None,
+        }
     }
 
     /// Octets of RAM of such a server and its sockets, with rings of `RX` and `TX` octets and smoltcp's interface, but without the device and
@@ -77,7 +94,7 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
 
     /// Listens on a port from the next poll on, and no longer on the one before; 0 is none.
     pub fn listen(&mut self, port: u16) {
-        while self.places.push(Place::Free).is_ok() {}
+        while self.places.push(Place::new()).is_ok() {}
         self.port = if port == 0 { None } else { Some(port) };
         self.due = Some(Instant::ZERO);
     }
@@ -117,7 +134,8 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
 }
 
 impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'_, H, N, LINE, OUTPUT> {
-    /// Takes frames and gives each client a turn, until nothing moves any more or many frames were taken. `now` never goes back.
+    /// Takes frames and gives clients their turns, until nothing moves any more or many frames were taken. `now` never goes
+    /// back.
     pub fn poll<D: Device + ?Sized>(
         &mut self,
         now: Instant,
@@ -127,12 +145,12 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         waker: &Waker,
     ) {
         self.drive(now, interface, device, sockets, |server, _, sockets, millis| {
-            server.turn(|_| true, sockets, millis, waker)
+            (server.turn(|_| true, sockets, millis, waker), None)
         });
     }
 
-    /// The same for relays, whose legs call their servers over the dialer's sockets, which are in the same set. A place takes its next client
-    /// when the legs are idle.
+    /// The same for relays, whose legs call their servers over the dialer's sockets, which are in the same set. A place
+    /// takes its next client when the legs are idle.
     pub fn poll_relay<D: Device + ?Sized, const M: usize>(
         &mut self,
         now: Instant,
@@ -146,94 +164,153 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
     {
         let is_done = |relay: &mut H| relay.legs().iter().all(Leg::is_idle);
         self.drive(now, interface, device, sockets, |server, interface, sockets, millis| {
-            let turn = server.turn(is_done, sockets, millis, waker);
-            turn.or(dialer.turn(&mut server.handlers, interface, sockets, millis))
+            let wants = server.turn(is_done, sockets, millis, waker);
+            match dialer.turn(&mut server.handlers, interface, sockets, millis) {
+                Turn::Waits(left) => (wants, left),
+                _ => (true, None),
+            }
         });
     }
 
-    /// One frame at a time, and turns after each: the end of one client and the beginning of the next may come in one burst, and a socket has to
-    /// listen in between.
+    /// One frame at a time, and turns after each: the end of one client and the beginning of the next may come in one burst,
+    /// and a socket has to listen in between. A turn says whether it wants another one, and how many milliseconds the legs
+    /// have.
     fn drive<D: Device + ?Sized>(
         &mut self,
         now: Instant,
         interface: &mut Interface,
         device: &mut D,
         sockets: &mut SocketSet<'_>,
-        mut turn: impl FnMut(&mut Self, &mut Interface, &mut SocketSet<'_>, u32) -> Turn,
+        mut turn: impl FnMut(&mut Self, &mut Interface, &mut SocketSet<'_>, u32) -> (bool, Option<u32>),
     ) {
+        let millis = millis(now);
         interface.poll_maintenance(now);
+        // What time brought: a socket may have given its client up, which its place has to hear of.
+        let mut wants = send(now, interface, device, sockets) || self.due.is_some_and(|due| due <= now) || self.asks;
         for _ in 0..FRAMES {
-            let (mut last, mut has_said) = (Turn::Moved, false);
             for _ in 0..TURNS {
-                last = turn(self, interface, sockets, millis(now));
-                // Where a socket gives its client up, its place has to hear of it: another turn, then.
-                while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
-                    has_said = true;
-                }
-                if last != Turn::Moved {
+                if !wants {
                     break;
                 }
+                let legs;
+                (wants, legs) = turn(self, interface, sockets, millis);
+                self.legs_due = legs.map(|left| later(now, left));
+                send(now, interface, device, sockets);
             }
-            let listener = self.listener(sockets);
-            let mut hold = Hold { device, port: self.port.filter(|_| listener.is_none()) };
-            let ingress = interface.poll_ingress_single(now, &mut hold, sockets);
-            if let Some(listener) = listener {
-                take_no_double(listener, sockets);
-            }
-            if let (Turn::Waits(time), PollIngressSingleResult::None, false) = (last, ingress, has_said) {
-                self.due = time.map(|millis| later(now, millis));
-                return;
+            let mut hold = Hold { device, port: self.port.filter(|_| !self.listens) };
+            match interface.poll_ingress_single(now, &mut hold, sockets) {
+                PollIngressSingleResult::None if !wants => return self.wait(now, millis),
+                _ => wants = true,
             }
         }
         self.due = Some(now);
     }
 
-    /// Gives each place a turn.
-    fn turn(&mut self, is_done: fn(&mut H) -> bool, sockets: &mut SocketSet<'_>, now: u32, waker: &Waker) -> Turn {
-        let mut turn = Turn::Waits(None);
+    /// Gives each place a turn that needs one; whether another one may bring more.
+    fn turn(&mut self, is_done: fn(&mut H) -> bool, sockets: &mut SocketSet<'_>, now: u32, waker: &Waker) -> bool {
+        let (mut wants, mut half, port) = (false, None, self.port);
+        let mut next = 0_usize;
+        self.listens = false;
         for (handle, socket) in tcp_sockets(sockets) {
-            let places = self.handles.iter().zip(&mut self.places).zip(&mut self.handlers);
-            let Some(((_, place), handler)) = places.into_iter().find(|((own, _), _)| **own == handle) else {
+            // In their order, as a rule.
+            let index = match self.handles.get(next) {
+                Some(own) if *own == handle => Some(next),
+                _ => self.handles.iter().position(|own| *own == handle),
+            };
+            let Some(index) = index else { continue };
+            next = index.wrapping_add(1);
+            let (Some(place), Some(handler)) = (self.places.get_mut(index), self.handlers.get_mut(index)) else {
                 continue;
             };
-            // A relay still says QUIT to its servers: it can't have another client yet.
             if place.is_over() && !is_done(handler) {
-                continue;
+                // A relay still says QUIT to its servers: it can't have another client yet.
+                place.stay();
+            } else if !place.is_quiet(socket, port, now) {
+                let was_free = place.is_free();
+                wants |= place.turn(socket, handler, self.config, port, now, waker);
+                if was_free && place.is_half() {
+                    half = Some(handle);
+                }
             }
-            turn = turn.or(place.turn(socket, handler, self.config, self.port, now, waker));
+            self.listens |= socket.is_listening();
         }
-        let is_full = !self.places.iter().any(Place::is_free);
         if let Some(spare) = &mut self.spare
             && let Some(socket) = tcp_socket(sockets, spare.handle)
         {
-            turn = turn.or(spare.turn(socket, self.port.filter(|_| is_full), now));
+            let is_full = !self.places.iter().any(Place::is_free);
+            let was_free = spare.is_free();
+            wants |= spare.turn(socket, port.filter(|_| is_full), now);
+            if was_free && !spare.is_free() {
+                half = Some(spare.handle);
+            }
+            self.listens |= socket.is_listening();
         }
-        turn
+        if let Some(handle) = half
+            && is_double(handle, sockets)
+        {
+            self.take_no_double(handle, sockets);
+        }
+        wants
     }
 
-    /// The socket that hears a client that comes now.
-    fn listener(&self, sockets: &mut SocketSet<'_>) -> Option<SocketHandle> {
-        let mut listening = tcp_sockets(sockets).filter(|(_, socket)| socket.is_listening()).map(|(handle, _)| handle);
-        listening.find(|handle| {
-            self.handles.contains(handle) || self.spare.as_ref().is_some_and(|spare| spare.handle == *handle)
-        })
+    /// Gives half of a connection up that is none, before it says a word.
+    fn take_no_double(&mut self, double: SocketHandle, sockets: &mut SocketSet<'_>) {
+        let own = self.handles.iter().position(|own| *own == double);
+        match (own.and_then(|index| self.places.get_mut(index)), &mut self.spare) {
+            (Some(place), _) => place.clear(),
+            (None, Some(spare)) => spare.clear(),
+            _ => {}
+        }
+        if let Some(socket) = tcp_socket(sockets, double) {
+            socket.abort();
+            // Which forgets the RST.
+            self.listens |= self.port.is_some_and(|port| socket.listen(port).is_ok());
+        }
+    }
+
+    /// Nothing moves any more.
+    fn wait(&mut self, now: Instant, millis: u32) {
+        let (mut least, mut asks) = (u32::MAX, false);
+        for place in &self.places {
+            least = least.min(place.left(millis));
+            asks |= place.asks();
+        }
+        if let Some(spare) = &self.spare {
+            least = least.min(spare.left(millis));
+        }
+        // Nothing is due in 49 days that has not been moved by then.
+        let left = (least < u32::MAX).then(|| later(now, least));
+        self.due = match (left, self.legs_due) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        self.asks = asks;
     }
 }
 
-/// smoltcp gives a SYN to the first socket that may take it, which is one that listens even if there is a connection to which the
-/// SYN belongs, from the network that doubled it or from somebody else. All that its client says would meet that half of a
-/// second connection, and be answered by a reset: so the socket gives it up.
-fn take_no_double(listener: SocketHandle, sockets: &mut SocketSet<'_>) {
+/// Whether a socket that has just heard a SYN has the ends of another one.
+///
+/// smoltcp gives a SYN to the first socket that may take it, which is one that listens even if there is a connection to which
+/// the SYN belongs, from the network that doubled it or from somebody else. All that its client says would meet that half of
+/// a second connection, and be answered by a reset.
+fn is_double(handle: SocketHandle, sockets: &mut SocketSet<'_>) -> bool {
     let ends = |socket: &tcp::Socket<'_>| (socket.local_endpoint(), socket.remote_endpoint());
-    let Some(taken) = tcp_socket(sockets, listener).filter(|socket| !socket.is_listening()).map(|socket| ends(socket))
-    else {
-        return;
-    };
-    let is_double = tcp_sockets(sockets).any(|(handle, socket)| handle != listener && ends(socket) == taken);
-    if let Some(socket) = tcp_socket(sockets, listener).filter(|_| is_double) {
-        // Without an RST: it listens again in its next turn, before it sends.
-        socket.abort();
+    let taken = tcp_socket(sockets, handle).map(|socket| ends(socket));
+    tcp_sockets(sockets).any(|(other, socket)| other != handle && Some(ends(socket)) == taken)
+}
+
+/// Sends what is to be sent; whether anything was.
+fn send<D: Device + ?Sized>(
+    now: Instant,
+    interface: &mut Interface,
+    device: &mut D,
+    sockets: &mut SocketSet<'_>,
+) -> bool {
+    let mut has_sent = false;
+    while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
+        has_sent = true;
     }
+    has_sent
 }
 
 /// Not by their handles: that panics where there is none.

@@ -94,8 +94,8 @@ impl<'s, S: Store> Spool<'s, S> {
     }
 }
 
-/// A transaction does with fewer recipients, and the client sends to the rest in another one (RFC 5321 §4.5.3.1.10): 552
-/// would make it give up.
+/// For a path that would not fit into the empty store: with fewer recipients it does, and the client sends to the rest in
+/// another transaction (RFC 5321 §4.5.3.1.10). 552 would make it give up.
 const TOO_MANY: Reply<'static> = Reply::new(452, "Too many recipients").enhanced(5, 3);
 
 impl<S: Store> Handler for Spool<'_, S> {
@@ -114,7 +114,7 @@ impl<S: Store> Handler for Spool<'_, S> {
     fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
         match self.append(&[b"<", rcpt.forward_path.as_octets(), b">\r\n"]) {
             Ok(()) => Answer::Accept,
-            // It's not their number but the space that has an end: 4.3.1, not 4.5.3.
+            // Not their number but the space has an end, and there may be more later: 4.3.1, not 4.5.3.
             Err(error @ (Error::Full | Error::Broken)) => Answer::Reply(error.reply()),
             Err(Error::TooBig) => Answer::Reply(TOO_MANY),
         }

@@ -50,7 +50,7 @@ use super::{Error, Id, Store};
 ///
 /// `MESSAGES` is how many messages it can have at once, those under way included; `SESSIONS` how many can be under way. `BLOCK`
 /// is what is written at once: each message takes whole blocks, at least one, and 28 octets and a word of each are the store's.
-/// 256 is a good size. In memory it needs `BLOCK` octets for each session and `BLOCK` more, and 40 for each message.
+/// 256 is a good size. In memory it needs `BLOCK` octets for each session and `BLOCK` more, and 44 for each message.
 ///
 /// A room of two pages is never promised: one is spare, one may be half used. What `append` and `commit` need when they begin
 /// another page is the time that the flash takes to erase it.
