@@ -38,7 +38,7 @@ pub(crate) fn bench() -> Result<(), Failed> {
 /// A megabyte through the whole stack, in lines as most mails have them; and in short ones, a third of which begin with a
 /// dot.
 pub(crate) fn megabyte() -> Result<(), Failed> {
-    let long = [&[b'x'; 76][..], b"\r\n"].concat().repeat(1_024 * 1_024 / 78);
+    let long = long_lines(1_024 * 1_024);
     let mut measured = Vec::new();
     for (what, text) in [("lines of 76", long), ("short lines with dots", lines(1_024 * 1_024))] {
         let profile = counted(|counted| sent(counted, &text))?;
@@ -53,7 +53,7 @@ pub(crate) fn megabyte() -> Result<(), Failed> {
 /// A mail of 1 KiB, from the connection to its end. Each reply is acknowledged with the command behind it, so that there
 /// are always the same frames.
 pub(crate) fn mail() -> Result<(), Failed> {
-    let text = stuffed(&lines(1_000));
+    let text = stuffed(&long_lines(1_024));
     let commands: [&[u8]; 6] = [
         b"EHLO client.example\r\n",
         b"MAIL FROM:<sender@client.example>\r\n",
@@ -74,6 +74,11 @@ pub(crate) fn mail() -> Result<(), Failed> {
     holds("core and adapter", "instructions for a mail of 1 KiB", profile.of(&OURS) as f64, MAIL)
 }
 
+/// So many octets at most, in lines as most mails have them.
+fn long_lines(octets: usize) -> Vec<u8> {
+    [&[b'x'; 76][..], b"\r\n"].concat().repeat(octets / 78)
+}
+
 /// A goal, and the gate: 3 % above what was measured, where that is less.
 #[derive(Clone, Copy)]
 struct Limit {
@@ -82,7 +87,7 @@ struct Limit {
 }
 
 const TEXT_PATH: Limit = Limit { goal: 5.0, gate: 2.53 };
-const WHOLE_STACK: Limit = Limit { goal: 12.0, gate: 12.0 };
+const WHOLE_STACK: Limit = Limit { goal: 12.0, gate: 11.76 };
 const MAIL: Limit = Limit { goal: 20_000.0, gate: 20_000.0 };
 
 fn holds(who: &str, what: &str, measured: f64, limit: Limit) -> Result<(), Failed> {

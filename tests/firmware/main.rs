@@ -20,6 +20,7 @@ mod counts;
 mod crowds;
 mod dialogue;
 mod faults;
+mod files;
 mod floods;
 mod idle;
 mod instructions;

@@ -1,16 +1,8 @@
 //! The host's end of the binary `remote`: its handler, its clock, and its client.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Waker;
 
 use libtest_mimic::Failed;
-use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
@@ -18,6 +10,7 @@ use smtpd_core::server::{Answer, Ending, Flow, Handler};
 use smtpd_core::wire::Reply;
 use smtpd_mock::{Act, Actor, Connection, Received, Script};
 
+use crate::files::Files;
 use crate::qemu::{Board, Setup};
 use crate::wire::{Stack, Wire};
 
@@ -46,7 +39,7 @@ impl Remote {
     pub(crate) fn start(script: &Script, actor: Actor, cut: usize) -> Result<Self, Failed> {
         let files = Files::new()?;
         let wire = Wire::new()?;
-        let setup = Setup { cable: Some(wire.option()?), folder: Some(&files.folder.0), ..Setup::default() };
+        let setup = Setup { cable: Some(wire.option()?), folder: Some(files.folder()), ..Setup::default() };
         let board = Board::with("remote", &setup)?;
         let now = Instant::from_secs(1);
         let mut clients = Stack::new(wire, now);
@@ -231,65 +224,4 @@ fn written(reply: &Reply<'_>) -> Vec<u8> {
     octets.extend(detail.to_le_bytes());
     octets.extend(reply.text());
     octets
-}
-
-/// The two FIFOs through which the board asks.
-struct Files {
-    questions: File,
-    answers: File,
-    folder: Folder,
-}
-
-/// Goes with what is in it.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Files {
-    fn new() -> Result<Self, Failed> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = Folder(std::env::temp_dir().join(format!("smtpd-firmware-{}-{number}", std::process::id())));
-        fs::create_dir(&folder.0)?;
-        Ok(Self { questions: fifo(&folder.0.join("ask"))?, answers: fifo(&folder.0.join("answer"))?, folder })
-    }
-
-    /// The next question; none: it does not come.
-    fn question(&mut self) -> Result<Option<(u8, Vec<u8>)>, Failed> {
-        let mut head = [0; 3];
-        if !self.read(&mut head)? {
-            return Ok(None);
-        }
-        let [kind, low, high] = head;
-        let mut octets = vec![0; u16::from_le_bytes([low, high]).into()];
-        Ok(self.read(&mut octets)?.then_some((kind, octets)))
-    }
-
-    fn answer(&mut self, kind: u8, octets: &[u8]) -> Result<(), Failed> {
-        let [low, high] = u16::try_from(octets.len())?.to_le_bytes();
-        Ok(self.answers.write_all(&[&[kind, low, high], octets].concat())?)
-    }
-
-    /// Reads all of it; false: it does not come.
-    fn read(&mut self, mut octets: &mut [u8]) -> Result<bool, Failed> {
-        const MILLIS: u16 = 20_000;
-        while !octets.is_empty() {
-            if poll(&mut [PollFd::new(self.questions.as_fd(), PollFlags::POLLIN)], MILLIS)? == 0 {
-                return Ok(false);
-            }
-            let read = self.questions.read(octets)?;
-            octets = &mut octets[read..];
-        }
-        Ok(true)
-    }
-}
-
-/// Open for both, so that opening waits for nobody.
-fn fifo(path: &Path) -> Result<File, Failed> {
-    mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    Ok(OpenOptions::new().read(true).write(true).open(path)?)
 }
