@@ -1,5 +1,6 @@
 //! One connection: its session on a socket, and its time.
 
+use core::mem::discriminant;
 use core::task::Waker;
 
 use smoltcp::socket::tcp::{Socket, State};
@@ -137,7 +138,7 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
         if matches!(self.progress, Progress::Read) && !has_input {
             return false;
         }
-        let before = self.progress;
+        let before = discriminant(&self.progress);
         let (session, progress) = (&mut self.session, &mut self.progress);
         let mut has_moved = false;
         let mut steps = |ring: &[u8]| {
@@ -158,7 +159,7 @@ impl<L: Store, O: Store> Connection<'_, L, O> {
             true => socket.recv(|ring| twice(steps(ring))).unwrap_or(0),
             false => steps(b""),
         };
-        has_moved || taken > 0 || *progress != before
+        has_moved || taken > 0 || discriminant(progress) != before
     }
 
     /// Sends what has room in the ring; whether that changed anything.

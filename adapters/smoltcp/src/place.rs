@@ -86,25 +86,26 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
 
     /// Forgets who said SYN.
     pub(crate) fn clear(&mut self) {
-        self.turn_into(Role::Free, None);
+        self.role = Role::Free;
+        self.timer = None;
     }
 
     /// Whether a turn would change nothing.
     #[inline]
     pub(crate) fn is_quiet(&self, socket: &Socket<'_>, port: Option<u16>, now: u32) -> bool {
-        if self.left(now) == 0 {
-            return false;
-        }
-        match &self.role {
-            Role::Free => socket.is_listening() && Some(socket.listen_endpoint().port) == port,
+        let is_quiet = match &self.role {
+            Role::Free => return socket.is_listening() && Some(socket.listen_endpoint().port) == port,
             Role::Half => socket.state() == State::SynReceived,
             Role::Taken(connection) => connection.is_quiet(socket),
             Role::Over => false,
-        }
+        };
+        is_quiet && self.left(now) > 0
     }
 
     /// Gives the place a turn, and says whether another one may bring more, once what is to be sent was sent. A port to
     /// listen on there is unless the server stopped.
+    // Inlined, it is there several times.
+    #[inline(never)]
     pub(crate) fn turn(
         &mut self,
         socket: &mut Socket<'_>,
@@ -152,7 +153,8 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                 return true;
             }
         }
-        self.turn_into(Role::Over, Some(Timer::new(LAST_PACKET, now)));
+        self.role = Role::Over;
+        self.timer = Some(Timer::new(LAST_PACKET, now));
         true
     }
 
@@ -167,13 +169,10 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
                 true
             }
             _ => {
-                self.turn_into(Role::Half, Some(Timer::new(HANDSHAKE, now)));
+                self.role = Role::Half;
+                self.timer = Some(Timer::new(HANDSHAKE, now));
                 true
             }
         }
-    }
-
-    fn turn_into(&mut self, role: Role<'c, LINE, OUTPUT>, timer: Option<Timer>) {
-        (self.role, self.timer) = (role, timer);
     }
 }

@@ -116,7 +116,8 @@ fn is(octet: u8, class: u8) -> bool {
 }
 
 const fn is_ldh_by_range(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || octet == b'-'
+    // Most are small letters.
+    octet.is_ascii_lowercase() || octet.is_ascii_uppercase() || octet.is_ascii_digit() || octet == b'-'
 }
 
 const fn is_atext_by_range(octet: u8) -> bool {

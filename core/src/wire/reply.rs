@@ -187,7 +187,7 @@ impl<'h> Reply<'h> {
     fn write_lines(&self, out: &mut VecView<u8>, enhanced: bool) {
         let mut head = Head::new(self, enhanced);
         let frame = head.octets().len().wrapping_add(2);
-        let is_plain = IS_HOST && self.plain;
+        let is_plain = self.plain;
         let mut left = MAX_REPLY;
         let mut lines = self.text;
         loop {
