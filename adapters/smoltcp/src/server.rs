@@ -344,7 +344,8 @@ fn later(now: Instant, millis: u32) -> Instant {
 /// The time as sessions have it, which may wrap.
 #[allow(clippy::cast_possible_truncation)]
 const fn millis(now: Instant) -> u32 {
-    now.total_millis() as u32
+    // Unsigned, as the stack divides: the other division would be there too.
+    (now.total_micros().cast_unsigned() / 1_000) as u32
 }
 
 #[cfg(feature = "defmt")]
