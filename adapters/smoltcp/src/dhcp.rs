@@ -9,7 +9,8 @@ use smoltcp::wire::{IpCidr, Ipv4Address, Ipv4Cidr};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Dhcp(SocketHandle);
 
-/// What changed.
+/// What changed. The connections of an address that went break, even if it comes again; their handlers hear of it with the
+/// next frame or timer.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -23,7 +24,7 @@ pub enum Lease {
         /// A server of names, as `Lookup` wants it.
         names: Option<Ipv4Address>,
     },
-    /// The interface has no address any more. Its connections break.
+    /// The interface has no address any more.
     Lost,
 }
 
@@ -33,7 +34,10 @@ impl Dhcp {
     /// # Panics
     /// smoltcp's [`SocketSet::add`] does, if the set has no room.
     pub fn new(sockets: &mut SocketSet<'_>) -> Self {
-        Self(sockets.add(dhcpv4::Socket::new()))
+        let mut socket = dhcpv4::Socket::new();
+        // A new one says first that its lease is lost, though it never had one.
+        let _ = socket.poll();
+        Self(sockets.add(socket))
     }
 
     /// Puts news into effect: call it after each poll of the server, and poll again if there were any.

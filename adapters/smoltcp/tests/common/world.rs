@@ -49,7 +49,16 @@ impl<'c, H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Wor
 
     /// The same on a good cable, with sockets as [`Rings`] makes them.
     pub fn with_rings<const RX: usize, const TX: usize>(config: &'c Config<'c>, handlers: [H; N]) -> Self {
-        let (one, other) = cable(Faults::NONE, 1);
+        Self::with_rings_on::<RX, TX>(config, handlers, Faults::NONE)
+    }
+
+    /// The same on another cable.
+    pub fn with_rings_on<const RX: usize, const TX: usize>(
+        config: &'c Config<'c>,
+        handlers: [H; N],
+        faults: Faults,
+    ) -> Self {
+        let (one, other) = cable(faults, 1);
         let (clients, mut stack) = (Stack::new(one, 1, 1), Stack::new(other, SERVER, 2));
         let sockets = Box::leak(Box::new(Rings::<N, RX, TX>::new())).add(&mut stack.sockets);
         Self::with(Server::new(config, handlers, sockets), stack, clients)
