@@ -14,10 +14,12 @@
 //! | `dialogue` | all transcripts that `adapters/smoltcp` can play |
 //! | `faults` | a panic says where, and ends |
 //! | `kinds` | the other binaries take mails |
+//! | `dhcp` | the mailbox takes mails at an address that it was given |
 
 mod client;
 mod counts;
 mod crowds;
+mod dhcp;
 mod dialogue;
 mod faults;
 mod files;
@@ -85,6 +87,7 @@ const TESTS: &[Test] = &[
     ("a panic says where it was, and the board ends", "remote", faults::panic),
     ("a stack that overflows is a fault", "remote", faults::overflow),
     ("tiny takes one mail after another", "tiny", kinds::tiny),
+    ("mails come at an address by DHCP", "mailbox+dhcp", dhcp::mails),
 ];
 
 fn main() -> ExitCode {

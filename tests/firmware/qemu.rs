@@ -62,9 +62,13 @@ pub(crate) fn missing(binary: &str) -> Option<String> {
     (!is_built).then(|| format!("{binary} is not built, which `tests/run firmware` does where rustup has its target"))
 }
 
-/// The program that the board runs.
+/// The program that the board runs. One with a feature, `NAME+FEATURE`, is in a folder of its own.
 pub(crate) fn elf(binary: &str) -> PathBuf {
-    Path::new(FIRMWARE).join("target/thumbv7m-none-eabi/release").join(binary)
+    let (name, folder) = match binary.split_once('+') {
+        Some((name, feature)) => (name, Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(feature)),
+        None => (binary, Path::new(FIRMWARE).join("target")),
+    };
+    folder.join("thumbv7m-none-eabi/release").join(name)
 }
 
 /// A port that is free now.

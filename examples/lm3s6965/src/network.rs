@@ -8,6 +8,8 @@ use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address};
 use smtpd_core::heapless::Vec;
 use smtpd_core::server::Handler;
 use smtpd_smoltcp::Server;
+#[cfg(feature = "dhcp")]
+use smtpd_smoltcp::{Dhcp, Lease};
 
 use crate::ethernet::{Ethernet, Frames};
 use crate::mac::Mac;
@@ -15,7 +17,7 @@ use crate::{clock, console, seed, stack};
 
 /// Its own on its cable: one of those that nobody gives away. A product has one of its maker's.
 pub const ETHERNET: [u8; 6] = [0x02, 0, 0, 0, 0, 0x19];
-/// What QEMU gives the first machine of its network.
+/// What QEMU gives the first machine of its network. With the feature `dhcp` the board has what a server gives it.
 pub const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 15);
 /// Bits that the addresses of the network have in common.
 pub const PREFIX: u8 = 24;
@@ -31,15 +33,23 @@ pub fn start<const N: usize>(frames: &mut Frames<N>) -> (Interface, Ethernet<'_>
     let mut config = Config::new(EthernetAddress(ETHERNET).into());
     config.random_seed = seed::seed(ETHERNET);
     let mut interface = Interface::new(config, &mut ethernet, clock::now());
-    interface.update_ip_addrs(|addresses| {
-        let _ = addresses.push(IpCidr::new(ADDRESS.into(), PREFIX));
-    });
-    let _ = interface.routes_mut().add_default_ipv4_route(GATEWAY);
+    if !cfg!(feature = "dhcp") {
+        interface.update_ip_addrs(|addresses| {
+            let _ = addresses.push(IpCidr::new(ADDRESS.into(), PREFIX));
+        });
+        let _ = interface.routes_mut().add_default_ipv4_route(GATEWAY);
+    }
     (interface, ethernet)
 }
 
 /// Where the sockets are. A vector that is empty at first lies in RAM alone, an array of empty places in flash too.
 pub type Sockets<const N: usize> = Vec<SocketStorage<'static>, N>;
+
+/// Places of so many clients, and of DHCP.
+#[must_use]
+pub const fn places(clients: usize) -> usize {
+    if cfg!(feature = "dhcp") { clients + 1 } else { clients }
+}
 
 /// A set that has all those places.
 pub fn sockets<const N: usize>(places: &'static mut Sockets<N>) -> SocketSet<'static> {
@@ -58,10 +68,19 @@ pub fn serve<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize>
     sockets: &mut SocketSet<'_>,
 ) -> ! {
     let last = console::argument(EXIT_AFTER);
+    #[cfg(feature = "dhcp")]
+    let dhcp = Dhcp::new(sockets);
     server.listen(PORT);
-    listening();
+    if !cfg!(feature = "dhcp") {
+        listening();
+    }
     loop {
         server.poll(clock::now(), interface, ethernet, sockets, Waker::noop());
+        #[cfg(feature = "dhcp")]
+        if let Some(lease) = dhcp.poll(interface, sockets) {
+            log(lease);
+            continue;
+        }
         if server.connections() == 0 {
             end_after(last);
         }
@@ -73,6 +92,17 @@ pub fn serve<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize>
 pub fn listening() {
     let [a, b, c, d] = ADDRESS.octets();
     defmt::info!("listening on {=u8}.{=u8}.{=u8}.{=u8}:{=u16}", a, b, c, d, PORT);
+}
+
+#[cfg(feature = "dhcp")]
+fn log(lease: Lease) {
+    match lease {
+        Lease::Given { address, .. } => {
+            let [a, b, c, d] = address.address().octets();
+            defmt::info!("dhcp: {=u8}.{=u8}.{=u8}.{=u8}/{=u8}", a, b, c, d, address.prefix_len());
+        }
+        Lease::Lost => defmt::info!("dhcp: the address is lost"),
+    }
 }
 
 /// The argument that says after how many mails the firmware ends.

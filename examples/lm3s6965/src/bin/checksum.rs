@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use cortex_m_rt::entry;
 use lm3s6965::ethernet::Frames;
-use lm3s6965::network::{self, Sockets};
+use lm3s6965::network::{self, Sockets, places};
 use smtpd_core::server::{Answer, Config, Flow, Handler, Mail, Rcpt};
 use smtpd_smoltcp::{Rings, Server};
 
@@ -17,7 +17,7 @@ static CONFIG: Config = Config::new("board.example");
 fn main() -> ! {
     static mut FRAMES: Frames = Frames::new();
     static mut RINGS: Rings<4> = Rings::new();
-    static mut SOCKETS: Sockets<4> = Sockets::new();
+    static mut SOCKETS: Sockets<{ places(4) }> = Sockets::new();
     static mut SERVER: MaybeUninit<Server<'static, Checksum, 4, 512, 512>> = MaybeUninit::uninit();
 
     let (mut interface, mut ethernet) = network::start(FRAMES);

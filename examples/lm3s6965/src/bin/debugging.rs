@@ -9,7 +9,7 @@ use core::net::IpAddr;
 use cortex_m_rt::entry;
 use lm3s6965::console;
 use lm3s6965::ethernet::Frames;
-use lm3s6965::network::{self, Sockets};
+use lm3s6965::network::{self, Sockets, places};
 use smtpd_core::handlers::debugging::{Form, Printed, Sink, print};
 use smtpd_core::heapless::Vec;
 use smtpd_core::server::{Answer, Config, Flow, Handler, Mail, Peer, Rcpt, Reply};
@@ -29,7 +29,7 @@ static CONFIG: Config = {
 fn main() -> ! {
     static mut FRAMES: Frames = Frames::new();
     static mut RINGS: Rings<2> = Rings::new();
-    static mut SOCKETS: Sockets<2> = Sockets::new();
+    static mut SOCKETS: Sockets<{ places(2) }> = Sockets::new();
     // Apart from the handlers, which the stack is too small for.
     static mut TEXTS: [Vec<u8, TEXT>; 2] = [const { Vec::new() }; 2];
     static mut SERVER: MaybeUninit<Server<'static, Debugging<'static>, 2, 512, 512>> = MaybeUninit::uninit();

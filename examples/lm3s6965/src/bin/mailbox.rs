@@ -10,7 +10,7 @@ use cortex_m_rt::entry;
 use lm3s6965::ethernet::Frames;
 use lm3s6965::led::Led;
 use lm3s6965::mailbox::{Mailbox, Policy};
-use lm3s6965::network::{self, Sockets};
+use lm3s6965::network::{self, Sockets, places};
 use smtpd_core::handlers::spool::Ram;
 use smtpd_core::server::Config;
 use smtpd_smoltcp::{Rings, Server};
@@ -36,7 +36,7 @@ const _: () = assert!(Mail::ram::<2_048, 512>() <= 18 * 1_024);
 fn main() -> ! {
     static mut FRAMES: Frames = Frames::new();
     static mut RINGS: Rings<4> = Rings::new();
-    static mut SOCKETS: Sockets<4> = Sockets::new();
+    static mut SOCKETS: Sockets<{ places(4) }> = Sockets::new();
     static mut SPOOL: RefCell<Store> = RefCell::new(Ram::new());
     static mut LED: MaybeUninit<RefCell<Led>> = MaybeUninit::uninit();
     static mut SERVER: MaybeUninit<Mail> = MaybeUninit::uninit();

@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 
 use cortex_m_rt::entry;
 use lm3s6965::ethernet::{Frames, room};
-use lm3s6965::network::{self, Sockets};
+use lm3s6965::network::{self, Sockets, places};
 use smtpd_core::handlers::{Message, Recipients};
 use smtpd_core::server::{Answer, Config, Peer};
 use smtpd_smoltcp::{Rings, Server};
@@ -33,7 +33,7 @@ static CONFIG: Config = {
 fn main() -> ! {
     static mut FRAMES: Frames<{ room(576) }> = Frames::new();
     static mut RINGS: Rings<1, 1_024, 512> = Rings::new();
-    static mut SOCKETS: Sockets<1> = Sockets::new();
+    static mut SOCKETS: Sockets<{ places(1) }> = Sockets::new();
     static mut SERVER: MaybeUninit<Tiny> = MaybeUninit::uninit();
 
     let (mut interface, mut ethernet) = network::start(FRAMES);
