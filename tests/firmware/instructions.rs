@@ -67,9 +67,14 @@ pub(crate) fn mail() -> Result<(), Failed> {
     let mut wired = Wired::timeless(wire);
     // Its first client finds an empty cache of neighbours.
     wired.session(&commands)?;
-    let before = counted.counts()?;
-    wired.session(&commands)?;
-    let profile = counted.counts()?.since(&before).profile()?;
+    // Where this host is slow, the board wakes up in between, as it does three times a second: the least is the mail's.
+    let mut profiles = Vec::new();
+    for _ in 0..3 {
+        let before = counted.counts()?;
+        wired.session(&commands)?;
+        profiles.push(counted.counts()?.since(&before).profile()?);
+    }
+    let profile = profiles.into_iter().min_by_key(|profile| profile.of(&OURS)).ok_or("no mail")?;
     say("a mail of 1 KiB, connection and all", &profile, 1, &OURS);
     holds("core and adapter", "instructions for a mail of 1 KiB", profile.of(&OURS) as f64, MAIL)
 }

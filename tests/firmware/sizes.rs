@@ -76,7 +76,7 @@ fn hold(rows: &[(&str, usize, Option<usize>)]) -> Result<(), Failed> {
     for (what, octets, most) in rows {
         match most {
             Some(MAILBOX_FLASH) => {
-                println!("    {what}: {octets} octets (goal {MAILBOX_FLASH_GOAL}, gate {MAILBOX_FLASH})")
+                println!("    {what}: {octets} octets (goal {MAILBOX_FLASH_GOAL}, gate {MAILBOX_FLASH})");
             }
             Some(most) => println!("    {what}: {octets} octets ({most} at most)"),
             None => println!("    {what}: {octets} octets"),
