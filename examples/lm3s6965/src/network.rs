@@ -81,7 +81,7 @@ pub fn serve<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize>
             log(lease);
             continue;
         }
-        if server.connections() == 0 {
+        if last.is_some() && server.connections() == 0 {
             end_after(last);
         }
         clock::sleep(server.poll_at(clock::now(), interface, sockets), || ethernet.is_idle());
