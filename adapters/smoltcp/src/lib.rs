@@ -15,7 +15,9 @@
 //! use smtpd_smoltcp::{Rings, Server};
 //!
 //! fn serve(interface: &mut Interface, device: &mut impl Device, clock: fn() -> Instant, sleep: fn(Option<Instant>)) -> ! {
-//!     let config = Config::new("device.example");
+//!     let mut config = Config::new("device.example");
+//!     // What clients are told, and held to.
+//!     config.limits.size = 4096;
 //!     // Two clients at a time, each with a handler of its own that takes mails of up to 4 KiB. In firmware these are statics.
 //!     let handlers = [(); 2].map(|()| {
 //!         Message::<_, 128, 512, 4096>::new(|_peer, _mail_from, _rcpt_tos, _data| Answer::Accept)
@@ -43,6 +45,16 @@
 //! | RAM | [`Server::ram`] computes it, at compile time |
 //!
 //! A [`Relay`](smtpd_core::relay::Relay) reaches its servers through a [`Dialer`], by [`Server::poll_relay`].
+//!
+//! # Dependencies
+//! smoltcp **0.14**: a HAL whose `Device` is of another version needs one of yours around it. A device without smtpd-core's feature
+//! `enhanced` sends no enhanced status codes:
+//! ```toml
+//! [dependencies]
+//! smoltcp = { version = "0.14", default-features = false, features = ["medium-ethernet", "proto-ipv4", "socket-tcp"] }
+//! smtpd-core = { path = "smtpd/core", default-features = false, features = ["enhanced"] }
+//! smtpd-smoltcp = { path = "smtpd/adapters/smoltcp" }
+//! ```
 //!
 //! # Features
 //! `ethernet` and `ip` are media, `ipv4` and `ipv6` addresses; `ethernet` and `ipv4` are there by default. `dhcp` brings `Dhcp`, the

@@ -75,12 +75,13 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
         }
     }
 
-    /// Octets of RAM of such a server and its sockets, with rings of `RX` and `TX` octets and smoltcp's interface, but without the device and
-    /// the stack:
+    /// Octets of RAM of such a server, its handlers, its sockets with rings of `RX` and `TX` octets, and smoltcp's interface, on the target
+    /// that is compiled for. What handlers borrow, as a spool that they share, comes to that, and so do the device's buffers and
+    /// the stack.
     ///
     /// ```
-    /// # type Handler = smtpd_core::handlers::Sink;
-    /// type Server = smtpd_smoltcp::Server<'static, Handler, 4, 512, 512>;
+    /// use smtpd_core::handlers::Sink; // or a handler of yours: a closure has no name, a `fn` pointer in its place has one
+    /// type Server = smtpd_smoltcp::Server<'static, Sink, 4, 512, 512>;
     /// const _: () = assert!(Server::ram::<2048, 512>() <= 20 * 1024);
     /// ```
     #[must_use]
