@@ -110,6 +110,9 @@ pub(crate) fn full() -> Result<(), Failed> {
     client.quit()?;
     let stranger = text_of_command("report", 2_000);
     deliver(board.port, SENDER, &OWN[..1], &stranger)?.begins("452 4.3.1")?;
+    // What is no command has no more room, and leaves none taken.
+    let mut owner = Client::hello(board.port)?;
+    owner.mail(OWNER, &OWN[..1], &text(0, 3_000))?.begins("452 4.3.1")?;
     holds(&board, &kept)?;
     deliver(board.port, SENDER, &OWN[..1], &stranger)?.is(250)?;
     holds(&board, &[Mail::new(SENDER, &OWN[..1], &stranger)])
@@ -143,7 +146,14 @@ pub(crate) fn lamp() -> Result<(), Failed> {
     deliver(board.port, SENDER, &OWN[..1], &stranger)?.is(250)?;
     let other = text_of_command("led out", 0);
     deliver(board.port, OWNER, &OWN[..1], &other)?.is(250)?;
-    let expected = [Mail::new(SENDER, &OWN[..1], &stranger), Mail::new(OWNER, &OWN[..1], &other)];
+    // Begins like a command, as far as the board looks.
+    let long = text_of_command(&format!("led off{} is what I never want", " ".repeat(90)), 0);
+    deliver(board.port, OWNER, &OWN[..1], &long)?.is(250)?;
+    let expected = [
+        Mail::new(SENDER, &OWN[..1], &stranger),
+        Mail::new(OWNER, &OWN[..1], &other),
+        Mail::new(OWNER, &OWN[..1], &long),
+    ];
     holds(&board, &expected)?;
     match led(&board) {
         led if led == ["INFO  led: true", "INFO  led: false", "INFO  led: true"] => Ok(()),

@@ -4,17 +4,19 @@ mod common;
 
 use std::task::Waker;
 
-use common::cable::{Chance, Faults, Plug};
+use common::cable::{Chance, Faults, Plug, cable};
 use common::client::{ENVELOPE, End, MAIL, MAIL_CODES, codes};
 use common::frames::Segment;
 use common::notes::Notes;
-use common::world::World;
+use common::stack::{PORT, Stack};
+use common::world::{SERVER, World};
 use smoltcp::iface::SocketHandle;
 use smoltcp::phy::Medium;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{IpAddress, Ipv4Address, TcpControl};
+use smoltcp::wire::{IpAddress, Ipv4Address, Ipv4Packet, TcpControl, TcpPacket};
 use smtpd_core::server::Config;
+use smtpd_smoltcp::Server;
 
 const CONFIG: Config<'static> = Config::new("mx.example.org");
 const RINGS: (usize, usize) = (2_048, 512);
@@ -244,6 +246,7 @@ fn a_flood_of_other_segments_delays_nobody_who_is_there() {
             let from = chance.one_of(&[Ipv4Address::new(192, 0, 2, 1), Ipv4Address::new(198, 51, 100, 7)]);
             let segment = Segment {
                 from,
+                window: 1_000,
                 port: 49_150 + chance.below(8) as u16,
                 control,
                 seq: 1_000_000_000_i32.wrapping_add(chance.below(1 << 20) as i32),
@@ -356,4 +359,56 @@ fn malformed_frames_change_nothing() {
         assert_eq!(world.server.connections(), 0);
         world.server.handlers().iter().for_each(|notes| assert!(notes.clients() <= 1_000));
     }
+}
+
+/// Acknowledges the last reply in part, then all of it and the FIN, each time with a window of 0. smoltcp's timer for such
+/// windows runs on then.
+#[test]
+fn a_window_of_zero_at_the_end_hangs_nobody() {
+    let (plug, other) = cable(Faults::NONE, 1);
+    let mut stack = Stack::new(other, SERVER, 2);
+    let sockets = [stack.add(2_048, 512)];
+    let mut server = Server::<_, 1, 512, 512>::new(&CONFIG, [Notes::default()], sockets);
+    server.listen(PORT);
+    let syn = Segment::syn(Ipv4Address::new(192, 0, 2, 9), 1_000);
+    let says = |seq, ack, window, payload| {
+        Some(Segment { control: TcpControl::None, seq, ack: Some(ack), window, payload, ..syn }.packet())
+    };
+    // Where the server's octets end, and how many frames it has sent.
+    let (mut end, mut frames) = (0, 0);
+    let mut turn = |frame: Option<Vec<u8>>, millis| {
+        let now = Instant::from_millis(millis);
+        frame.inspect(|frame| plug.send(frame, now));
+        for _ in 0..10 {
+            server.poll(now, &mut stack.interface, &mut stack.plug, &mut stack.sockets, Waker::noop());
+            if server.poll_at(now, &mut stack.interface, &stack.sockets).is_none_or(|due| due > now) {
+                break;
+            }
+        }
+        for frame in plug.take(now) {
+            let packet = Ipv4Packet::new_unchecked(&frame[..]);
+            let segment = TcpPacket::new_unchecked(packet.payload());
+            end = segment.seq_number().0 + segment.segment_len() as i32;
+            frames += 1;
+        }
+        (end, frames, server.connections())
+    };
+    turn(None, 0);
+    let (accepted, ..) = turn(Some(syn.packet()), 0);
+    let (greeted, ..) = turn(says(2, accepted, 1_000, b""), 0);
+    let (end, before, _) = turn(says(2, greeted, 1_000, b"QUIT\r\n"), 0);
+    turn(says(8, greeted + 1, 0, b""), 0);
+    assert_eq!(turn(says(8, end, 0, b""), 500).2, 1);
+    for tenth in 6..30 {
+        turn(None, tenth * 100);
+    }
+    let (_, frames, connections) = turn(None, 3_000);
+    assert_eq!(connections, 0);
+    assert!(frames - before < 300, "{frames}");
+    // The next one is served.
+    let next = Segment { port: 1_001, ..syn };
+    let (accepted, ..) = turn(Some(next.packet()), 3_000);
+    let (greeted, ..) =
+        turn(Some(Segment { control: TcpControl::None, seq: 2, ack: Some(accepted), ..next }.packet()), 3_000);
+    assert!(greeted > accepted, "a greeting");
 }

@@ -182,6 +182,8 @@ impl<S: Store, A: Actions> Handler for Mailbox<'_, S, A> {
             return Answer::Accept;
         }
         if let Some(error) = self.refusal {
+            // Its envelope may have had room.
+            self.spool.reset();
             return Answer::Reply(error.reply());
         }
         if let Answer::Reply(reply) = self.spool.message(recipient) {
@@ -218,7 +220,9 @@ impl<S: Store, A: Actions> Handler for Mailbox<'_, S, A> {
 /// Keeps the subject.
 fn look(subject: &mut Subject, field: &Field<'_>) {
     if subject.is_none() && field.name.eq_ignore_ascii_case(b"Subject") {
-        *subject = Some(field.value.iter().copied().take(SUBJECT).collect());
+        // Of one that was cut, what is missing may be what makes it no command.
+        let octets = if field.is_cut { b"(too long)" } else { field.value };
+        *subject = Some(octets.iter().copied().take(SUBJECT).collect());
     }
 }
 

@@ -14,13 +14,14 @@ pub struct Segment<'p> {
     pub control: TcpControl,
     pub seq: i32,
     pub ack: Option<i32>,
+    pub window: u16,
     pub payload: &'p [u8],
 }
 
 impl Segment<'_> {
     /// The first one of a client, which is nowhere.
     pub fn syn(from: Ipv4Address, port: u16) -> Self {
-        Self { from, port, control: TcpControl::Syn, seq: 1, ack: None, payload: b"" }
+        Self { from, port, control: TcpControl::Syn, seq: 1, ack: None, window: 1_000, payload: b"" }
     }
 
     /// As an IPv4 packet, its checksums right.
@@ -31,7 +32,7 @@ impl Segment<'_> {
             control: self.control,
             seq_number: TcpSeqNumber(self.seq),
             ack_number: self.ack.map(TcpSeqNumber),
-            window_len: 1_000,
+            window_len: self.window,
             window_scale: None,
             max_seg_size: None,
             sack_permitted: false,
