@@ -2,8 +2,8 @@
 //! allocation.
 //!
 //! [`Server`] serves a fixed number of clients and never blocks: one [`poll`](Server::poll) takes the frames that came, gives
-//! every client a turn and sends; [`poll_at`](Server::poll_at) says how long the processor may sleep. Text goes from the receive
-//! ring to the handler without a copy.
+//! every client a turn and sends; [`poll_at`](Server::poll_at) says how long the processor may sleep. Text goes from
+//! the receive ring to the handler without a copy.
 //!
 //! ```
 //! use core::task::Waker;
@@ -47,8 +47,8 @@
 //! A [`Relay`](smtpd_core::relay::Relay) reaches its servers through a [`Dialer`], by [`Server::poll_relay`].
 //!
 //! # Dependencies
-//! smoltcp **0.14**: a HAL whose `Device` is of another version needs one of yours around it. A device without smtpd-core's feature
-//! `enhanced` sends no enhanced status codes:
+//! smoltcp **0.14**: a HAL whose `Device` is of another version needs one of yours around it. A device without
+//! smtpd-core's feature `enhanced` sends no enhanced status codes:
 //! ```toml
 //! [dependencies]
 //! smoltcp = { version = "0.14", default-features = false, features = ["medium-ethernet", "proto-ipv4", "socket-tcp"] }
@@ -57,9 +57,9 @@
 //! ```
 //!
 //! # Features
-//! `ethernet` and `ip` are media, `ipv4` and `ipv6` addresses; `ethernet` and `ipv4` are there by default. `dhcp` brings `Dhcp`, the
-//! interface's address by DHCP; `dns` brings `Lookup`, servers' addresses by their names. How many addresses, routes and
-//! neighbours an interface has is set by smoltcp's own features.
+//! `ethernet` and `ip` are media, `ipv4` and `ipv6` addresses; `ethernet` and `ipv4` are there by default. `dhcp`
+//! brings `Dhcp`, the interface's address by DHCP; `dns` brings `Lookup`, servers' addresses by their names. How many
+//! addresses, routes and neighbours an interface has is set by smoltcp's own features.
 //!
 //! `log` and `defmt`: as [`smtpd_core`]'s, what becomes of connections, and defmt's `Format` for the types here.
 //!
@@ -67,7 +67,8 @@
 //! - No TLS. With STARTTLS in [`Config::extensions`](smtpd_core::server::Config::extensions) a client that uses it is hung up
 //!   on; it is not there by default.
 //! - One server for an interface: each would take the other's frames, and hold back only the SYNs to its own port.
-//! - Our own code can't panic. smoltcp's can: with handles of another set (not through this crate), and in what it calls a bug of its own.
+//! - Our own code can't panic. smoltcp's can: with handles of another set (not through this crate), and in what it
+//!   calls a bug of its own.
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(

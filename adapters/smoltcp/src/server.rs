@@ -19,12 +19,14 @@ use crate::{Dialer, Rings};
 
 /// A server of at most `N` clients at a time, over sockets of one smoltcp interface.
 ///
-/// `LINE` and `OUTPUT` are octets of each session's buffers, for a command that came in pieces and for replies: at least 512 each.
+/// `LINE` and `OUTPUT` are octets of each session's buffers, for a command that came in pieces and for replies: at
+/// least 512 each.
 ///
 /// # How to drive it
 /// 1. Sockets of [`Rings`] come into the set, and their handles here; [`listen`](Self::listen) says on which port. Interface,
-///    device and set stay the caller's, who may have other sockets in the set: [`poll`](Self::poll) moves their octets too, and so takes the place
-///    of [`Interface::poll`]. Always the same ones: with another interface or set nobody is served.
+///    device and set stay the caller's, who may have other sockets in the set: [`poll`](Self::poll) moves their octets
+///    too, and so takes the place of [`Interface::poll`]. Always the same ones: with another interface or set nobody is
+///    served.
 /// 2. Call [`poll`](Self::poll) whenever the device has a frame, and at the time that [`poll_at`](Self::poll_at) says. Between
 ///    these the processor may sleep.
 /// 3. A handler serves its place's clients one after the other, each from `connected` to `closed` (to that alone, if
@@ -75,9 +77,9 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
         }
     }
 
-    /// Octets of RAM of such a server, its handlers, its sockets with rings of `RX` and `TX` octets, and smoltcp's interface, on the target
-    /// that is compiled for. What handlers borrow, as a spool that they share, comes to that, and so do the device's buffers and
-    /// the stack.
+    /// Octets of RAM of such a server, its handlers, its sockets with rings of `RX` and `TX` octets, and smoltcp's
+    /// interface, on the target that is compiled for. What handlers borrow, as a spool that they share, comes to that,
+    /// and so do the device's buffers and the stack.
     ///
     /// ```
     /// use smtpd_core::handlers::Sink; // or a handler of yours: a closure has no name, a `fn` pointer in its place has one
@@ -100,8 +102,8 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
         self.due = Some(Instant::ZERO);
     }
 
-    /// Gives the server one more socket, which tells clients at once that there is no place for them (421 4.3.2); without it they wait until a
-    /// place is free, which costs no memory. Its rings may be short: 64 and 128 octets.
+    /// Gives the server one more socket, which tells clients at once that there is no place for them (421 4.3.2);
+    /// without it they wait until a place is free, which costs no memory. Its rings may be short: 64 and 128 octets.
     pub fn refuse_with(&mut self, spare: SocketHandle) {
         self.spare = Some(Spare::new(spare));
     }

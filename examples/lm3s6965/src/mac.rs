@@ -1,7 +1,8 @@
 //! The chip's Ethernet controller: frames in and out of its FIFOs, and the interrupt that says one is there. Replaced on
 //! another board.
 //!
-//! It assumes a link of full duplex; the PHY finds the speed by itself. Multicast stays out; IPv6 would need it. Nothing here waits without a limit.
+//! It assumes a link of full duplex; the PHY finds the speed by itself. Multicast stays out; IPv6 would need it.
+//! Nothing here waits without a limit.
 
 use crate::interrupts::{self, Interrupt};
 use crate::register::Register;

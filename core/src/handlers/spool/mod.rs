@@ -5,8 +5,8 @@
 //! writes a store of his own.
 //!
 //! # A stored message
-//! Lines that end with CRLF: the reverse-path, each recipient in the order of its RCPT, an empty line; then the text as it came.
-//! Paths stand in angle brackets, without their source route, so that none is an empty line.
+//! Lines that end with CRLF: the reverse-path, each recipient in the order of its RCPT, an empty line; then the text as
+//! it came. Paths stand in angle brackets, without their source route, so that none is an empty line.
 //! ```text
 //! <a@b.example>
 //! <c@d.example>

@@ -57,8 +57,9 @@ impl Error {
 
 /// Keeps messages, several of which may be under way at once: one for each session.
 ///
-/// A message is begun, gets octets, and then is kept or abandoned. Only those that are kept are there for `next`, `len`, `read` and
-/// `remove`. What the three other methods get an [`Id`] for must be under way, else it is [`Error::Broken`].
+/// A message is begun, gets octets, and then is kept or abandoned. Only those that are kept are there for `next`,
+/// `len`, `read` and `remove`. What the three other methods get an [`Id`] for must be under way, else it is
+/// [`Error::Broken`].
 pub trait Store {
     /// A new message.
     ///
