@@ -79,6 +79,13 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
         }
     }
 
+    /// Has a turn in any case: the port is another one now.
+    pub(crate) fn wake(&mut self) {
+        if self.is_free() {
+            self.timer = Some(Timer::new(0, 0));
+        }
+    }
+
     /// Stays as it is, however long that takes.
     pub(crate) const fn stay(&mut self) {
         self.timer = None;
@@ -92,9 +99,9 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
 
     /// Whether a turn would change nothing.
     #[inline]
-    pub(crate) fn is_quiet(&self, socket: &Socket<'_>, port: Option<u16>, now: u32) -> bool {
+    pub(crate) fn is_quiet(&self, socket: &Socket<'_>, now: u32) -> bool {
         let is_quiet = match &self.role {
-            Role::Free => return socket.is_listening() && Some(socket.listen_endpoint().port) == port,
+            Role::Free => return socket.is_listening() && self.timer.is_none(),
             Role::Half => socket.state() == State::SynReceived,
             Role::Taken(connection) => connection.is_quiet(socket),
             Role::Over => false,
@@ -159,6 +166,7 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
     }
 
     fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> bool {
+        self.timer = None;
         match (socket.state(), port) {
             (State::Listen, Some(port)) if socket.listen_endpoint().port == port => false,
             (State::Closed | State::TimeWait, None) => false,

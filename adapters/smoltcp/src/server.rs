@@ -98,6 +98,7 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
     /// Listens on a port from the next poll on, and no longer on the one before; 0 is none.
     pub fn listen(&mut self, port: u16) {
         while self.places.push(Place::new()).is_ok() {}
+        self.places.iter_mut().for_each(Place::wake);
         self.port = if port == 0 { None } else { Some(port) };
         self.due = Some(Instant::ZERO);
     }
@@ -229,7 +230,7 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
             let (Some(place), Some(handler)) = (self.places.get_mut(index), self.handlers.get_mut(index)) else {
                 continue;
             };
-            if !place.is_quiet(socket, port, now) {
+            if !place.is_quiet(socket, now) {
                 let was_free = place.is_free();
                 // A relay still says QUIT to its servers: it can't have another client yet.
                 if place.is_over() && !is_done(handler) {
@@ -314,19 +315,25 @@ fn send<D: Device + ?Sized>(
     device: &mut D,
     sockets: &mut SocketSet<'_>,
 ) -> bool {
-    for round in 0..ROUNDS {
-        if interface.poll_egress(now, device, sockets) != PollResult::SocketStateChanged {
-            return round > 0;
+    let mut left = ROUNDS;
+    while interface.poll_egress(now, device, sockets) == PollResult::SocketStateChanged {
+        left = left.wrapping_sub(1);
+        if left == 0 {
+            give_up_probing(sockets);
+            break;
         }
     }
-    // smoltcp 0.14 probes a window of zero in FIN-WAIT-2 too, where nothing is left to be sent, and never stops: a client
-    // that wants it so would be the last one that is served.
+    left < ROUNDS
+}
+
+/// smoltcp 0.14 probes a window of zero in FIN-WAIT-2 too, where nothing is left to be sent, and never stops: a client that
+/// wants it so would be the last one that is served.
+fn give_up_probing(sockets: &mut SocketSet<'_>) {
     for (_, socket) in tcp_sockets(sockets) {
         if socket.state() == tcp::State::FinWait2 {
             socket.abort();
         }
     }
-    true
 }
 
 /// Segments of a socket that are sent in one go; those of a longer ring have the next one.
