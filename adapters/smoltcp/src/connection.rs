@@ -8,7 +8,7 @@ use smtpd_core::server::{Config, Ending, Handler, Peer, Progress, Session, Watch
 use smtpd_core::store::Store;
 
 use crate::log;
-use crate::timer::Timer;
+use crate::timer::{Timer, earlier};
 
 /// A client that is connected.
 #[derive(Debug)]
@@ -47,8 +47,7 @@ impl Turn {
     /// What both together brought.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
-            (Self::Waits(Some(one)), Self::Waits(Some(other))) => Self::Waits(Some(one.min(other))),
-            (Self::Waits(one), Self::Waits(other)) => Self::Waits(one.or(other)),
+            (Self::Waits(one), Self::Waits(other)) => Self::Waits(earlier(one, other)),
             _ => Self::Moved,
         }
     }

@@ -91,6 +91,7 @@ mod connection;
 mod dhcp;
 mod dialer;
 mod hold;
+mod listener;
 mod log;
 #[cfg(feature = "dns")]
 mod lookup;

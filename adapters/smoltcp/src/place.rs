@@ -7,6 +7,7 @@ use smoltcp::socket::tcp::{Socket, State};
 use smtpd_core::server::{Config, Ending, Handler, Peer};
 
 use crate::connection::{Connection, Turn};
+use crate::listener::{Listener, listen};
 use crate::log;
 use crate::timer::Timer;
 
@@ -167,20 +168,11 @@ impl<'c, const LINE: usize, const OUTPUT: usize> Place<'c, LINE, OUTPUT> {
 
     fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> bool {
         self.timer = None;
-        match (socket.state(), port) {
-            (State::Listen, Some(port)) if socket.listen_endpoint().port == port => false,
-            (State::Closed | State::TimeWait, None) => false,
-            // It is closed, and the port is not 0: that can't fail.
-            (State::Closed | State::TimeWait, Some(port)) => socket.listen(port).is_ok(),
-            (State::Listen, _) => {
-                socket.close();
-                true
-            }
-            _ => {
-                self.role = Role::Half;
-                self.timer = Some(Timer::new(HANDSHAKE, now));
-                true
-            }
+        let listener = listen(socket, port);
+        if listener == Listener::Client {
+            self.role = Role::Half;
+            self.timer = Some(Timer::new(HANDSHAKE, now));
         }
+        listener != Listener::Waits
     }
 }

@@ -15,6 +15,7 @@ use crate::connection::Turn;
 use crate::hold::Hold;
 use crate::place::Place;
 use crate::spare::Spare;
+use crate::timer::earlier;
 use crate::{Dialer, Rings};
 
 /// A server of at most `N` clients at a time, over sockets of one smoltcp interface.
@@ -130,10 +131,7 @@ impl<'c, H, const N: usize, const LINE: usize, const OUTPUT: usize> Server<'c, H
     ///
     /// With [`Waker::noop`] a handler that owes an answer has to be asked again every now and then.
     pub fn poll_at(&self, now: Instant, interface: &mut Interface, sockets: &SocketSet<'_>) -> Option<Instant> {
-        match (self.due, interface.poll_at(now, sockets)) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        earlier(self.due, interface.poll_at(now, sockets))
     }
 }
 
@@ -290,10 +288,7 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         }
         // Nothing is due in 49 days that has not been moved by then.
         let left = (least < u32::MAX).then(|| later(now, least));
-        self.due = match (left, self.legs_due) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
+        self.due = earlier(left, self.legs_due);
         self.asks = asks;
     }
 }

@@ -3,6 +3,7 @@
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
 
+use crate::listener::{Listener, listen};
 use crate::log;
 use crate::timer::Timer;
 
@@ -65,20 +66,12 @@ impl Spare {
     }
 
     fn wait_for_client(&mut self, socket: &mut Socket<'_>, port: Option<u16>, now: u32) -> bool {
-        match (socket.state(), port) {
-            (State::Closed | State::TimeWait, None) => false,
-            (State::Closed | State::TimeWait, Some(port)) => socket.listen(port).is_ok(),
-            (State::Listen, Some(port)) if socket.listen_endpoint().port == port => false,
-            (State::Listen, _) => {
-                socket.close();
-                true
-            }
-            _ => {
-                log::refused();
-                self.client = Some(Client { sent: 0, timer: Timer::new(PATIENCE, now) });
-                true
-            }
+        let listener = listen(socket, port);
+        if listener == Listener::Client {
+            log::refused();
+            self.client = Some(Client { sent: 0, timer: Timer::new(PATIENCE, now) });
         }
+        listener != Listener::Waits
     }
 }
 

@@ -22,3 +22,11 @@ impl Timer {
         self.millis = self.millis.min(millis);
     }
 }
+
+/// The earlier of two times that may not come.
+pub(crate) fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

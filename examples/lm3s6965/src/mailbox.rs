@@ -32,6 +32,14 @@ pub struct Policy {
     pub owners: &'static [&'static str],
 }
 
+impl Policy {
+    /// The board's.
+    pub const BOARD: Self = Self {
+        own: &["board@board.example", "lamp@board.example", "postmaster@board.example"],
+        owners: &["owner@board.example"],
+    };
+}
+
 /// What hangs on the device.
 pub trait Actions {
     /// Lights the lamp, or not.

@@ -21,10 +21,7 @@ static CONFIG: Config = {
     config
 };
 
-static POLICY: Policy = Policy {
-    own: &["board@board.example", "lamp@board.example", "postmaster@board.example"],
-    owners: &["owner@board.example"],
-};
+static POLICY: Policy = Policy::BOARD;
 
 const BLOCKS: usize = 128;
 const BLOCK: usize = 256;
