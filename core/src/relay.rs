@@ -6,14 +6,28 @@
 
 use core::net::SocketAddr;
 
-use crate::client::{self, Command};
-use crate::server::{Answer, Extensions, Handler};
+use heapless::Vec;
+
+use crate::client::{self, Command, Timers};
+use crate::server::{Answer, Extensions, Handler, Patience};
+use crate::store::Store;
 use crate::wire::Reply;
 
 /// A handler with upstream ends.
 pub trait Relay: Handler {
+    /// Where its legs keep what they have to send.
+    type Output: Store;
+
     /// Its legs, always the same in number and order.
-    fn legs(&mut self) -> &mut [Leg];
+    fn legs(&mut self) -> &mut [Leg<Self::Output>];
+}
+
+impl<R: Relay + ?Sized> Relay for &mut R {
+    type Output = R::Output;
+
+    fn legs(&mut self) -> &mut [Leg<Self::Output>] {
+        (**self).legs()
+    }
 }
 
 /// One upstream end.
@@ -25,16 +39,21 @@ pub trait Relay: Handler {
 /// 3. Go on after the server's side closed until the leg [is idle](Self::is_idle): it says QUIT first.
 /// 4. A reply waits in the leg until the relay took it: `receive` then leaves the input alone. Step the server's side
 ///    after each `receive` that took something.
+/// 5. [`patience`](Self::patience) says how long to wait, for the connection too; when that is over, [`expire`](Self::expire),
+///    and step the server's side.
 #[derive(Debug)]
-pub struct Leg {
+pub struct Leg<O: Store = Vec<u8, 2048>> {
     address: SocketAddr,
     name: &'static str,
-    client: client::Session,
+    connect: u32,
+    client: Session<O>,
     link: Link,
     /// The command whose reply waits for the relay.
     held: Option<Command>,
     /// Replies to a greeting and an EHLO of the leg's own that nobody asked for.
     own: u8,
+    /// Extensions that the MAIL behind that EHLO needs.
+    needed: Extensions,
     /// Replies to RCPT commands behind a refused MAIL: the session has answered those itself.
     stale: u16,
 }
@@ -50,9 +69,24 @@ enum Link {
     /// It stands; QUIT was said.
     Leaving,
     /// It stands and has to go.
-    Unwanted,
-    /// It broke, or could not be had.
-    Lost,
+    Unwanted(Loss),
+    /// It is gone, or could not be had.
+    Lost(Loss),
+}
+
+/// Why a connection is gone: what whoever asks then hears (RFC 5321 §4.2.4.2 leaves it to the client to retry).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    /// It could not be had.
+    Away,
+    /// It broke, or was given up.
+    Broken,
+    /// It took too long.
+    Late,
+    /// What came was not SMTP, or had no place.
+    Nonsense,
+    /// An 8BITMIME message would go to a server without 8BITMIME.
+    Unfit,
 }
 
 /// What a leg needs of its connection.
@@ -68,36 +102,103 @@ pub enum Need {
     Close,
 }
 
-/// To whatever was asked of a leg whose connection broke (RFC 5321 §4.2.4.2 leaves it to the client to retry).
-const LOST: Reply<'static> = Reply::new(451, "Next server lost, try again").enhanced(4, 2);
+/// What a leg has for its relay.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Heard<'r> {
+    /// Nothing yet.
+    Later,
+    /// The reply to the oldest command that had none.
+    Reply(Command, Reply<'r>),
+    /// The connection is gone, or was never made: what whoever asked hears.
+    Gone(Reply<'static>),
+}
+
+/// Octets of text that are worth a piece.
+const WORTHWHILE: usize = 64;
+
+type Session<O> = client::Session<Vec<u8, 512>, O>;
+
+impl Loss {
+    const fn reply(self) -> Reply<'static> {
+        match self {
+            Self::Away => Reply::new(451, "Next server away, try again").enhanced(4, 1),
+            Self::Broken => Reply::new(451, "Next server lost, try again").enhanced(4, 2),
+            Self::Late => Reply::new(451, "Next server too slow, try again").enhanced(4, 2),
+            Self::Nonsense => Reply::new(451, "Next server not understood, try again").enhanced(5, 0),
+            Self::Unfit => Reply::new(554, "Next server takes no 8BITMIME").enhanced(6, 3),
+        }
+    }
+}
 
 impl Leg {
-    /// A leg to the server at `address`, to which it calls itself `name`; no connection yet.
+    /// A leg to the server at `address`, to which it calls itself `name`; no connection yet. Its timers are
+    /// [`Timers::RELAY`].
     #[must_use]
     pub fn new(address: SocketAddr, name: &'static str) -> Self {
-        Self { address, name, client: client::Session::new(), link: Link::Idle, held: None, own: 0, stale: 0 }
+        Self::with(address, name, Vec::new())
+    }
+}
+
+impl<O: Store> Leg<O> {
+    /// As `new`, with storage for what is to be sent: at least 1,024 octets, empty. Text goes out in pieces of half of it.
+    #[must_use]
+    pub fn with(address: SocketAddr, name: &'static str, output: O) -> Self {
+        let client = Session::with(Vec::new(), output).timers(Timers::RELAY);
+        let (link, held, own, stale, needed) = (Link::Idle, None, 0, 0, Extensions::NONE);
+        Self { address, name, connect: Timers::RELAY.connect, client, link, held, own, needed, stale }
+    }
+
+    /// With these timers: each sum of what one step waits for has to be less than what the server's side has time for.
+    #[must_use]
+    pub fn timers(mut self, timers: Timers) -> Self {
+        self.connect = timers.connect;
+        self.client = self.client.timers(timers);
+        self
+    }
+
+    /// To a server that speaks LMTP: an answer for each accepted recipient behind the text.
+    #[cfg(feature = "lmtp")]
+    #[must_use]
+    pub fn lmtp(mut self) -> Self {
+        self.client = self.client.lmtp();
+        self
+    }
+
+    /// The next connection goes to this address.
+    pub const fn set_address(&mut self, address: SocketAddr) {
+        self.address = address;
+    }
+
+    /// Where the next connection goes.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Connects, if there is no connection; its greeting is an answer like all others.
     pub fn open(&mut self) {
         if self.is_idle() {
-            self.client = client::Session::new();
+            self.client.restart();
             (self.link, self.held, self.own, self.stale) = (Link::Wanted, None, 0, 0);
+            self.needed = Extensions::NONE;
         }
     }
 
-    /// Says EHLO.
+    /// Says EHLO (or HELO, if that is refused), or LHLO.
     pub fn hello(&mut self) {
         let name = self.name.as_bytes();
         self.give(|client| client.hello(name));
     }
 
-    /// Says MAIL: path without angle brackets, parameters. A connection that is gone is made anew, and greeted.
-    pub fn mail(&mut self, reverse_path: &[u8], params: &[u8]) {
+    /// Says MAIL: path without angle brackets, parameters. A connection that is gone is made anew, and greeted; if that server
+    /// then lacks 8BITMIME and `needed` holds it, MAIL is answered 554 5.6.3.
+    pub fn mail(&mut self, reverse_path: &[u8], params: &[u8], needed: Extensions) {
         if self.is_idle() {
             self.open();
             self.hello();
-            self.own = 2;
+            (self.own, self.needed) = (2, needed);
         }
         self.give(|client| client.mail(reverse_path, params));
     }
@@ -116,14 +217,21 @@ impl Leg {
     #[must_use]
     pub fn room(&self) -> usize {
         // Of a leg that is gone, the text is gone too: its end is answered with that.
-        if self.link == Link::Lost { usize::MAX } else { self.client.room() }
+        if self.is_gone() {
+            return usize::MAX;
+        }
+        match self.client.room() {
+            // Not ever smaller pieces while what is before them is sent.
+            0..WORTHWHILE => 0,
+            room => room,
+        }
     }
 
     /// Takes text, at most what `room` said.
     pub fn text(&mut self, octets: &[u8]) {
         let taken = self.client.text(octets);
-        if taken < octets.len() && self.link != Link::Lost {
-            self.drop_connection();
+        if taken < octets.len() {
+            self.drop_connection(Loss::Broken);
         }
     }
 
@@ -132,11 +240,16 @@ impl Leg {
         self.give(client::Session::end_text);
     }
 
+    /// Ends the text and the session, in one write: what the server has not answered when it closes, it never will.
+    pub fn end_session(&mut self) {
+        self.give(client::Session::end_session);
+    }
+
     /// The transaction is over without a message. Text that was begun is not ended: the connection goes instead, so
     /// that the server keeps nothing of it.
     pub fn reset(&mut self) {
         if self.client.is_text() || self.client.reset().is_err() {
-            self.drop_connection();
+            self.drop_connection(Loss::Broken);
         }
     }
 
@@ -146,25 +259,37 @@ impl Leg {
             Link::Open if !self.client.is_text() && self.client.quit().is_ok() => {
                 (self.link, self.held) = (Link::Leaving, None);
             }
-            _ => self.drop_connection(),
+            _ => self.drop_connection(Loss::Broken),
         }
     }
 
     /// The server's reply to the oldest command that the relay gave, or 451 if the connection is gone. A greeting and
     /// an EHLO that said yes are just accepted: their text is about the server itself.
     pub fn answer(&mut self) -> Answer<'_> {
-        let held = self.held.take();
+        match self.heard() {
+            Heard::Later => Answer::Later,
+            Heard::Gone(reply) => Answer::Reply(reply),
+            Heard::Reply(Command::Greeting | Command::Hello, reply) if reply.is_positive() => Answer::Accept,
+            Heard::Reply(_, reply) => Answer::Reply(reply),
+        }
+    }
+
+    /// As `answer`, for who has to know which it is.
+    pub fn heard(&mut self) -> Heard<'_> {
         let open = self.client.open();
-        if let (Some(command), Some(reply)) = (held, self.client.reply()) {
-            if command == Command::Mail && reply.code() != 250 {
+        if let (Some(command), Some(reply)) = (self.held.take(), self.client.reply()) {
+            if command == Command::Mail && !reply.is_positive() {
                 self.stale = open;
             }
-            let is_about_itself = matches!(command, Command::Greeting | Command::Hello) && reply.is_positive();
-            return if is_about_itself { Answer::Accept } else { Answer::Reply(reply) };
+            // A client goes by the first digit (RFC 5321 §4.2.1), and this one is a server as well.
+            let is_usual =
+                !reply.is_positive() || reply.code() == 354 || (command, reply.code()) == (Command::Rcpt, 251);
+            return Heard::Reply(command, if is_usual { reply } else { reply.recoded(250) });
         }
         match self.link {
-            Link::Lost | Link::Unwanted | Link::Idle => Answer::Reply(LOST),
-            _ => Answer::Later,
+            Link::Lost(loss) | Link::Unwanted(loss) => Heard::Gone(loss.reply()),
+            Link::Idle => Heard::Gone(Loss::Broken.reply()),
+            _ => Heard::Later,
         }
     }
 
@@ -172,6 +297,12 @@ impl Leg {
     #[must_use]
     pub fn extensions(&self) -> Extensions {
         self.client.extensions()
+    }
+
+    /// The greatest message that the server takes, in octets; 0: it did not say.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.client.size()
     }
 
     /// How many questions the relay may let stand open: one more than now while the leg has room for a command.
@@ -184,23 +315,46 @@ impl Leg {
     /// Whether there is no connection and none is wanted: a leg whose session is over, too, is done.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(self.link, Link::Idle | Link::Lost)
+        matches!(self.link, Link::Idle | Link::Lost(_))
+    }
+
+    /// Whether the connection that the relay had asked for is gone, or was given up.
+    #[must_use]
+    pub const fn is_gone(&self) -> bool {
+        matches!(self.link, Link::Lost(_) | Link::Unwanted(_))
     }
 
     /// What the connection has to do.
     pub fn need(&self) -> Need {
         match self.link {
             Link::Wanted => Need::Connect(self.address),
-            Link::Unwanted => Need::Close,
-            Link::Leaving if self.client.output().is_empty() => Need::Close,
+            Link::Unwanted(_) => Need::Close,
+            Link::Leaving if self.client.is_sent() => Need::Close,
             _ => Need::Nothing,
         }
+    }
+
+    /// How long to wait for what the leg waits for now: 0 seconds, for nothing.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        let patience = self.client.patience();
+        match self.link {
+            Link::Wanted => Patience { secs: self.connect, ..patience },
+            Link::Open | Link::Leaving => patience,
+            _ => Patience { secs: 0, ..patience },
+        }
+    }
+
+    /// What it waited for took too long.
+    pub fn expire(&mut self) {
+        self.drop_connection(if self.link == Link::Wanted { Loss::Away } else { Loss::Late });
     }
 
     /// The connection stands.
     pub fn connected(&mut self) {
         if self.link == Link::Wanted {
             self.link = Link::Open;
+            self.client.begin();
         }
     }
 
@@ -208,7 +362,9 @@ impl Leg {
     pub fn lost(&mut self) {
         self.link = match self.link {
             Link::Leaving | Link::Idle => Link::Idle,
-            _ => Link::Lost,
+            Link::Wanted => Link::Lost(Loss::Away),
+            Link::Open => Link::Lost(Loss::Broken),
+            Link::Unwanted(loss) | Link::Lost(loss) => Link::Lost(loss),
         };
     }
 
@@ -217,25 +373,25 @@ impl Leg {
         while self.held.is_none() && matches!(self.link, Link::Open | Link::Leaving) {
             match self.client.poll(input) {
                 client::Event::Idle => return,
-                client::Event::Broken(_) => return self.drop_connection(),
+                client::Event::Broken(_) => return self.drop_connection(Loss::Nonsense),
                 client::Event::Reply(..) if self.link == Link::Leaving => {}
-                client::Event::Reply(Command::Reset | Command::Quit, reply) => {
-                    if reply.code() == 421 {
-                        self.drop_connection();
-                    }
-                }
+                client::Event::Reply(Command::Reset, reply) if reply.code() != 421 => {}
+                client::Event::Reply(Command::Reset | Command::Quit, _) => return self.drop_connection(Loss::Broken),
                 client::Event::Reply(Command::Rcpt, reply) if self.stale > 0 && reply.code() != 421 => {
                     self.stale = self.stale.saturating_sub(1);
                 }
-                client::Event::Reply(_, reply) if self.own > 0 && reply.is_positive() => {
+                client::Event::Reply(command, reply) if self.own > 0 && reply.is_positive() => {
                     self.own = self.own.saturating_sub(1);
+                    if command == Command::Hello && !self.client.extensions().contains(self.needed) {
+                        return self.drop_connection(Loss::Unfit);
+                    }
                 }
                 // The reply to MAIL would never come: this one says why.
                 client::Event::Reply(command, reply) => {
                     let is_over = self.own > 0 || reply.code() == 421;
                     self.held = Some(command);
                     if is_over {
-                        self.drop_connection();
+                        self.drop_connection(Loss::Broken);
                     }
                 }
             }
@@ -256,17 +412,16 @@ impl Leg {
         self.client.sent(octets);
     }
 
-    fn give(&mut self, command: impl FnOnce(&mut client::Session) -> Result<(), client::Error>) {
+    fn give(&mut self, command: impl FnOnce(&mut Session<O>) -> Result<(), client::Error>) {
         if command(&mut self.client).is_err() {
-            self.drop_connection();
+            self.drop_connection(Loss::Broken);
         }
     }
 
-    fn drop_connection(&mut self) {
+    fn drop_connection(&mut self, loss: Loss) {
         self.link = match self.link {
-            Link::Idle | Link::Lost => self.link,
-            Link::Wanted => Link::Lost,
-            Link::Open | Link::Leaving | Link::Unwanted => Link::Unwanted,
+            Link::Wanted | Link::Open | Link::Leaving => Link::Unwanted(loss),
+            link => link,
         };
     }
 }

@@ -49,7 +49,7 @@ fn defaults() {
     now(Least.reset());
     now(Least.closed(Ending::Quit));
     assert_eq!(Least.acts_on(), Plain.acts_on());
-    assert_eq!(Least.acts_on(), Extensions::EIGHTBITMIME);
+    assert_eq!(Least.acts_on(), Extensions::OWN.with(Extensions::EIGHTBITMIME));
     let config = Config::new("mx.example.org");
     let mut session = Session::new(&config, Peer::default());
     let mut input: &[u8] = b"EHLO a\r\nVRFY a\r\nEXPN a\r\nMAIL FROM:<>\r\n";

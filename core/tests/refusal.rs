@@ -93,22 +93,25 @@ fn sets_of_extensions() {
 #[test]
 fn what_needs_a_handler_is_offered_only_if_it_acts_on_it() {
     let config = Config::new("mx.example.org");
+    let own = Extensions::PIPELINING.with(Extensions::SIZE);
     for (acts_on, is_offered) in
-        [(Extensions::EIGHTBITMIME, true), (Extensions::NONE, false), (Extensions::SIZE, false)]
+        [(Extensions::OWN.with(Extensions::EIGHTBITMIME), true), (Extensions::OWN, false), (own, false)]
     {
         let mut session = Session::new(&config, Peer::default());
         let mut input: &[u8] = b"EHLO c\r\nMAIL FROM:<> SIZE=1\r\nRSET\r\nMAIL FROM:<> BODY=8BITMIME\r\n";
         assert!(matches!(session.poll(&mut input, 0), Event::Connected(_)) && session.answer(Answer::Accept));
         assert!(matches!(session.poll(&mut input, 0), Event::Hello(_)));
-        session.restrict(acts_on);
+        session.restrict(acts_on, 7);
         // It only ever shrinks.
-        session.restrict(Extensions::EIGHTBITMIME);
+        session.restrict(Extensions::OWN.with(Extensions::EIGHTBITMIME), 0);
+        session.restrict(Extensions::OWN.with(Extensions::EIGHTBITMIME), 9);
         assert!(session.answer(Answer::Accept));
         assert_eq!(session.offered().contains(Extensions::EIGHTBITMIME), is_offered);
         // What the session acts on itself stays.
         assert!(session.offered().contains(Extensions::PIPELINING.with(Extensions::SIZE)));
         let ehlo = String::from_utf8(session.output().to_vec()).unwrap();
         assert_eq!(ehlo.contains("8BITMIME"), is_offered, "{ehlo}");
+        assert!(ehlo.contains("SIZE 7\r\n"), "{ehlo}");
         session.sent(usize::MAX);
         assert!(matches!(session.poll(&mut input, 0), Event::Mail(_)) && session.answer(Answer::Accept));
         assert_eq!(session.poll(&mut input, 0), Event::Reset);

@@ -147,7 +147,7 @@ impl<H: AsyncHandler> Turns for Awaited<'_, H> {
             }
             _ => return Turn::Unknown,
         };
-        session.restrict(acts_on);
+        session.restrict(acts_on, 0);
         session.answer(match answer {
             // Whoever may await has no reason to answer later.
             Answer::Later => Answer::Reply(FAULT),

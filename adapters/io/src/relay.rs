@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use embedded_io::{Error, Read, Write};
 use smtpd_core::relay::{Leg, Need, Relay};
-use smtpd_core::server::{Ending, Session};
+use smtpd_core::server::{Ending, Session, Watch};
 use smtpd_core::store::Store;
 
 use crate::Timer;
@@ -40,17 +40,33 @@ pub struct Upstream<'b, T> {
     buffer: &'b mut [u8],
     unread: Range<usize>,
     is_flushed: bool,
+    watch: Watch,
 }
 
 impl<'b, T: Read + Write> Upstream<'b, T> {
     /// An end without a connection; `buffer` is of any length but 0.
     #[must_use]
     pub const fn new(buffer: &'b mut [u8]) -> Self {
-        Self { io: None, buffer, unread: 0..0, is_flushed: true }
+        Self { io: None, buffer, unread: 0..0, is_flushed: true, watch: Watch::new(0) }
     }
 
     /// Does what the leg needs; true if anything moved.
-    fn turn(&mut self, number: usize, leg: &mut Leg, connect: &mut impl Connect<Io = T>) -> bool {
+    fn turn<O: Store>(
+        &mut self,
+        number: usize,
+        leg: &mut Leg<O>,
+        connect: &mut impl Connect<Io = T>,
+        now: u32,
+    ) -> bool {
+        let has_moved = self.serve(number, leg, connect);
+        if self.watch.left_of(leg.patience(), now) == Some(0) {
+            leg.expire();
+            return true;
+        }
+        has_moved
+    }
+
+    fn serve<O: Store>(&mut self, number: usize, leg: &mut Leg<O>, connect: &mut impl Connect<Io = T>) -> bool {
         match leg.need() {
             Need::Nothing => match self.exchange(leg) {
                 Ok(has_moved) => return has_moved,
@@ -74,7 +90,7 @@ impl<'b, T: Read + Write> Upstream<'b, T> {
         true
     }
 
-    fn close(&mut self, number: usize, leg: &mut Leg, connect: &mut impl Connect<Io = T>) {
+    fn close<O: Store>(&mut self, number: usize, leg: &mut Leg<O>, connect: &mut impl Connect<Io = T>) {
         if let Some(io) = self.io.take() {
             connect.closed(number, io);
         }
@@ -82,7 +98,7 @@ impl<'b, T: Read + Write> Upstream<'b, T> {
     }
 
     /// Moves octets both ways; true if any moved.
-    fn exchange(&mut self, leg: &mut Leg) -> Result<bool, Broken> {
+    fn exchange<O: Store>(&mut self, leg: &mut Leg<O>) -> Result<bool, Broken> {
         let has_written = self.write(leg)?;
         if self.unread.is_empty() && !self.read()? {
             return Ok(has_written);
@@ -94,7 +110,7 @@ impl<'b, T: Read + Write> Upstream<'b, T> {
         Ok(has_written || input.len() < before)
     }
 
-    fn write(&mut self, leg: &mut Leg) -> Result<bool, Broken> {
+    fn write<O: Store>(&mut self, leg: &mut Leg<O>) -> Result<bool, Broken> {
         let Some(io) = &mut self.io else { return Ok(false) };
         if leg.output().is_empty() {
             return self.flush().map(|()| false);
@@ -160,7 +176,7 @@ fn tried<T>(result: Result<T, impl Error>) -> Result<Option<T>, Broken> {
 /// All ends take turns, so none may block: reads, writes and [`Connect::connect`] fail with `TimedOut` where they would
 /// (or after a few milliseconds), as [`Polled`](crate::Polled) does; [`Timer::wait`] is where nothing moves.
 /// `upstreams` are the ends of the relay's legs, in their order; a leg without one can't be connected, nor can one
-/// whose buffer is empty. Server's answers have the time that [`Timers`](smtpd_core::server::Timers) gives the handler.
+/// whose buffer is empty. Servers have the time that the leg's [`Timers`](smtpd_core::client::Timers) give them.
 /// Behind the end of the session, a leg in which nothing moves for 10 s is closed.
 ///
 /// # Errors
@@ -188,7 +204,7 @@ pub fn serve_relay<T: Read + Write + ?Sized, L: Store, O: Store, C: Connect>(
         for (number, leg) in relay.legs().iter_mut().enumerate() {
             match upstreams.get_mut(number) {
                 Some(upstream) if is_late => upstream.close(number, leg, connect),
-                Some(upstream) => has_moved |= upstream.turn(number, leg, connect),
+                Some(upstream) => has_moved |= upstream.turn(number, leg, connect, now),
                 None if leg.is_idle() => {}
                 None => {
                     leg.lost();

@@ -89,7 +89,7 @@ impl Script {
             entries: [].into(),
             room: None,
             backlog: 1,
-            acts_on: Extensions::EIGHTBITMIME,
+            acts_on: Extensions::OWN.with(Extensions::EIGHTBITMIME),
             mode: Mode::LockStep,
             reads: Reads::Of(usize::MAX),
             limit: Duration::from_secs(3_600),

@@ -60,7 +60,7 @@ impl Script {
             },
             "room" => self.room = Some(parsed(value)?),
             "backlog" => self.backlog = parsed(value)?,
-            "acts_on" if value == "nothing" => self.acts_on = Extensions::NONE,
+            "acts_on" if value == "nothing" => self.acts_on = Extensions::OWN,
             "limit" => self.limit = time(value).ok_or("a time: 90s, 5m, 2h")?,
             "not" => {
                 let (driver, reason) = value.split_once(": ").ok_or("`not DRIVER: reason`")?;

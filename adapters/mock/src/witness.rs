@@ -104,6 +104,10 @@ impl<H: Handler> Handler for Witness<H> {
         self.handler.acts_on()
     }
 
+    fn size(&self) -> u32 {
+        self.handler.size()
+    }
+
     fn room(&mut self, waker: &Waker) -> usize {
         self.handler.room(waker)
     }

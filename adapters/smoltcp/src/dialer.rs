@@ -6,6 +6,8 @@ use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::wire::IpEndpoint;
 use smtpd_core::relay::{Leg, Need, Relay};
+use smtpd_core::server::Watch;
+use smtpd_core::store::Store;
 
 use crate::connection::Turn;
 use crate::server::tcp_socket;
@@ -32,17 +34,15 @@ struct End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Free,
-    /// It belongs to the leg of this number; while the server keeps it waiting, that has a limit.
+    /// It belongs to the leg of this number.
     Leg {
         number: usize,
-        timer: Timer,
+        watch: Watch,
     },
     /// Its leg is done with it; what is in its ring is still sent.
     Over(Timer),
 }
 
-/// Milliseconds in which a server connects, or takes octets that were sent.
-const PATIENCE: u32 = 60_000;
 /// Milliseconds for QUIT, and for the server's end.
 const FAREWELL: u32 = 1_000;
 /// The first of the ports that are for nobody in particular (RFC 6335 §6).
@@ -75,10 +75,10 @@ impl<const M: usize> Dialer<M> {
         turn
     }
 
-    fn serve(
+    fn serve<O: Store>(
         &mut self,
         number: usize,
-        leg: &mut Leg,
+        leg: &mut Leg<O>,
         interface: &mut Interface,
         sockets: &mut SocketSet<'_>,
         now: u32,
@@ -101,7 +101,7 @@ impl<const M: usize> Dialer<M> {
             .zip(socket)
             .map(|(server, socket)| socket.connect(interface.context(), server, self.port));
         match result {
-            Some(Ok(())) => end.call = Call::Leg { number, timer: Timer::new(PATIENCE, now) },
+            Some(Ok(())) => end.call = Call::Leg { number, watch: Watch::new(now) },
             _ => leg.lost(),
         }
         Turn::Moved
@@ -114,42 +114,39 @@ impl End {
     }
 
     /// Moves the leg's octets.
-    fn turn(&mut self, leg: &mut Leg, sockets: &mut SocketSet<'_>, now: u32) -> Turn {
+    fn turn<O: Store>(&mut self, leg: &mut Leg<O>, sockets: &mut SocketSet<'_>, now: u32) -> Turn {
         let Some(socket) = tcp_socket(sockets, self.handle) else {
             return self.lose(leg, now);
         };
-        let is_waiting = match leg.need() {
+        match leg.need() {
             Need::Connect(_) if socket.may_send() => {
                 leg.connected();
                 return Turn::Moved;
             }
-            Need::Connect(_) if socket.is_open() => true,
+            Need::Connect(_) if socket.is_open() => {}
             Need::Nothing => match exchange(leg, socket) {
-                Some(true) => false,
-                Some(false) if leg.output().is_empty() => return Turn::Waits(None),
-                Some(false) => true,
+                Some(true) => return Turn::Moved,
+                Some(false) => {}
                 None => return self.lose(leg, now),
             },
             Need::Connect(_) | Need::Close => {
                 socket.close();
                 return self.lose(leg, now);
             }
-        };
-        let Call::Leg { timer, .. } = &mut self.call else { return Turn::Waits(None) };
-        if !is_waiting {
-            *timer = Timer::new(PATIENCE, now);
-            return Turn::Moved;
         }
-        match timer.left(now) {
-            0 => {
+        let Call::Leg { watch, .. } = &mut self.call else { return Turn::Waits(None) };
+        match watch.left_of(leg.patience(), now) {
+            Some(0) => {
+                leg.expire();
+                // What it does not take would keep the socket.
                 socket.abort();
                 self.lose(leg, now)
             }
-            left => Turn::Waits(Some(left)),
+            left => Turn::Waits(left),
         }
     }
 
-    fn lose(&mut self, leg: &mut Leg, now: u32) -> Turn {
+    fn lose<O: Store>(&mut self, leg: &mut Leg<O>, now: u32) -> Turn {
         leg.lost();
         self.call = Call::Over(Timer::new(FAREWELL, now));
         Turn::Moved
@@ -182,7 +179,7 @@ impl End {
 }
 
 /// Moves octets both ways; whether any moved, or none if the server is gone.
-fn exchange(leg: &mut Leg, socket: &mut Socket<'_>) -> Option<bool> {
+fn exchange<O: Store>(leg: &mut Leg<O>, socket: &mut Socket<'_>) -> Option<bool> {
     let sent = match leg.output() {
         b"" => 0,
         output => socket.send_slice(output).ok()?,

@@ -101,7 +101,7 @@ async fn talk<H: AsyncHandler>(
             Event::StartTls => return Err(Ending::Fault),
             _ => continue,
         };
-        session.restrict(acts_on);
+        session.restrict(acts_on, 0);
         match answer? {
             // Whoever may await has no reason to answer later.
             Answer::Later => session.answer(Answer::Reply(config.texts.fault)),

@@ -144,6 +144,10 @@ impl<H: Handler> Handler for Ruled<H> {
         self.handler.acts_on()
     }
 
+    fn size(&self) -> u32 {
+        self.handler.size()
+    }
+
     fn room(&mut self, waker: &Waker) -> usize {
         self.handler.room(waker)
     }

@@ -9,7 +9,7 @@ use heapless::Deque;
 pub enum Command {
     /// The connection itself.
     Greeting,
-    /// EHLO.
+    /// EHLO, HELO or LHLO.
     Hello,
     /// MAIL.
     Mail,
@@ -17,12 +17,23 @@ pub enum Command {
     Rcpt,
     /// DATA.
     Data,
-    /// The end of the text.
+    /// The end of the text; with LMTP, one reply for each accepted recipient (RFC 2033 §4.2).
     Message,
     /// RSET.
     Reset,
     /// QUIT.
     Quit,
+}
+
+impl Command {
+    /// Whether a reply of this code has its place behind the command. A client goes by the first digit
+    /// (RFC 5321 §4.2.1); what it can't do is to take yes for "go on", nor the other way round.
+    pub(crate) const fn takes(self, code: u16) -> bool {
+        match self {
+            Self::Data => code == 354 || code >= 400,
+            _ => code < 300 || code >= 400,
+        }
+    }
 }
 
 /// Commands whose replies have not come, as runs of the same command: their memory does not grow with recipients.
@@ -48,17 +59,22 @@ impl Order {
         self.runs.iter().fold(0, |sum: u16, (_, count)| sum.saturating_add(*count))
     }
 
-    /// `command` is sent; false: there are too many different ones under way.
+    /// `command` is to be sent, and gets so many replies; false: there are too many different ones under way.
     #[must_use]
-    pub(crate) fn sent(&mut self, command: Command) -> bool {
+    pub(crate) fn push(&mut self, command: Command, replies: u16) -> bool {
         if let Some((last, count)) = self.runs.back_mut()
             && *last == command
-            && let Some(more) = count.checked_add(1)
+            && let Some(more) = count.checked_add(replies)
         {
             *count = more;
             return true;
         }
-        self.runs.push_back((command, 1)).is_ok()
+        self.runs.push_back((command, replies)).is_ok()
+    }
+
+    /// The command that was just answered is said once more, before all others.
+    pub(crate) fn push_front(&mut self, command: Command) -> bool {
+        self.runs.push_front((command, 1)).is_ok()
     }
 
     /// The oldest reply has come.
@@ -69,5 +85,10 @@ impl Order {
                 self.runs.pop_front();
             }
         }
+    }
+
+    /// The oldest command gets no reply any more; how many it still had to get.
+    pub(crate) fn give_up(&mut self) -> u16 {
+        self.runs.pop_front().map_or(0, |(_, count)| count)
     }
 }

@@ -2,41 +2,64 @@
 
 use heapless::Vec;
 
-use super::Command;
+use super::offer::Offer;
 use super::order::Order;
-use crate::server::Extensions;
+use super::outbox::Outbox;
+use super::{Command, Error, Timers};
+use crate::server::{Extensions, Patience};
 use crate::store::Store;
-use crate::wire::{Encoder, Reply, ReplyProgress, ReplyReader, number};
+use crate::wire::{Encoder, Reply, ReplyProgress, ReplyReader};
 
 /// A client's session with one server, without I/O.
 ///
 /// Commands may be given ahead of the replies: they wait in the output until they may be sent (after the greeting,
 /// after EHLO, and one by one unless the server offered PIPELINING). `L` keeps the reply that is being read, `O`
-/// what is to be sent; both hold at least 512 octets. 2,048 octets of output pass 100 pipelined recipients on in two or
-/// three writes.
+/// what is to be sent; both hold at least 512 octets, `O` twice what [`hello`](Self::hello) takes. 2,048 octets of output
+/// pass 100 pipelined recipients on in two or three writes.
 ///
 /// # How to drive it
 /// 1. Send [`output`](Self::output) and say so by [`sent`](Self::sent); hand what arrives to [`poll`](Self::poll).
 /// 2. Every event but [`Event::Idle`] consumed input. A reply stays in its storage until the next `poll`.
-/// 3. Text may be given from a positive reply to DATA on; its end is `end_text`.
+/// 3. Text may be given from a positive reply to DATA on; its end is [`end_text`](Self::end_text). Without it the server has
+///    no message, whatever else happens.
+/// 4. [`patience`](Self::patience) says how long to wait; what then happens is the caller's decision: usually he closes.
+/// 5. After [`Event::Broken`], and after a 421 to anything, close the connection: nothing can be said any more.
+///
+/// ```
+/// use smtpd_core::client::{Command, Event, Session};
+/// let mut client: Session = Session::new();
+/// client.hello(b"client.example")?;
+/// client.mail(b"me@example.org", b"")?;
+/// client.rcpt(b"you@example.org", b"")?;
+/// client.data()?;
+/// // Nothing may be sent before the greeting.
+/// assert!(client.output().is_empty());
+/// let mut input: &[u8] = b"220 mx.example.org\r\n";
+/// assert!(matches!(client.poll(&mut input), Event::Reply(Command::Greeting, reply) if reply.is_positive()));
+/// assert_eq!(client.output(), b"EHLO client.example\r\n");
+/// client.sent(21);
+/// let mut input: &[u8] = b"250-mx.example.org\r\n250 PIPELINING\r\n";
+/// assert!(matches!(client.poll(&mut input), Event::Reply(Command::Hello, reply) if reply.is_positive()));
+/// assert_eq!(client.output(), b"MAIL FROM:<me@example.org>\r\nRCPT TO:<you@example.org>\r\nDATA\r\n");
+/// # Ok::<(), smtpd_core::client::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Session<L: Store = Vec<u8, 512>, O: Store = Vec<u8, 2048>> {
+    timers: Timers,
+    #[cfg(feature = "lmtp")]
+    is_lmtp: bool,
     order: Order,
     reader: ReplyReader,
-    /// The reply in the storage was handed out.
-    is_read: bool,
+    reading: Reading,
     encoder: Encoder,
     phase: Phase,
-    extensions: Extensions,
-    /// The size that the server announced (RFC 1870); 0: none.
-    size: u32,
+    /// What the server offered, once it did.
+    offer: Option<Offer>,
+    /// Recipients of the transaction that were accepted.
+    recipients: u16,
+    epoch: u32,
     reply: L,
-    output: O,
-    sent: usize,
-    /// Output up to here may be sent.
-    released: usize,
-    /// Commands that were released and not answered.
-    in_flight: u16,
+    outbox: Outbox<O>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +74,17 @@ enum Phase {
     Over,
 }
 
+/// Where the reply in the storage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// It is not complete.
+    Begun,
+    /// It was handed out.
+    Done,
+    /// It was handed out, and something that nothing had asked for stood right behind it.
+    Early,
+}
+
 /// What came from the server.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,42 +93,12 @@ enum Phase {
 pub enum Event<'s> {
     /// The input is used up.
     Idle,
-    /// The reply to the oldest command that had none. EHLO's text is its first line only.
+    /// The reply to the oldest command that had none. EHLO's text is its first line only. A 421 that nothing asked for comes
+    /// as the reply to QUIT.
     Reply(Command, Reply<'s>),
     /// The session is over: what the server sent is not SMTP, or was not asked for. Close the connection.
     Broken(Error),
 }
-
-/// Why a command can't be given, or what the server did wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Error {
-    /// The output has no room for the command now: send first.
-    Full,
-    /// The command may not come now.
-    OutOfOrder,
-    /// A name, path or parameter holds octets that no command may hold.
-    Octets,
-    /// The server sent what is not a reply (RFC 5321 §4.2).
-    NotSmtp,
-    /// The server sent a reply that nothing asked for.
-    Unasked,
-}
-
-impl core::fmt::Display for Error {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Full => "the output has no room for the command",
-            Self::OutOfOrder => "the command may not come now",
-            Self::Octets => "the command holds octets that no command may hold",
-            Self::NotSmtp => "the server sent what is not a reply",
-            Self::Unasked => "the server sent a reply that nothing asked for",
-        })
-    }
-}
-
-impl core::error::Error for Error {}
 
 impl Session {
     /// A session with storage of its own.
@@ -115,38 +119,81 @@ impl<L: Store, O: Store> Session<L, O> {
     #[must_use]
     pub fn with(reply: L, output: O) -> Self {
         Self {
+            timers: Timers::DEFAULT,
+            #[cfg(feature = "lmtp")]
+            is_lmtp: false,
             order: Order::new(),
-            reader: ReplyReader::default(),
-            is_read: false,
+            reader: ReplyReader::new(),
+            reading: Reading::Begun,
             encoder: Encoder::new(),
             phase: Phase::Commands,
-            extensions: Extensions::NONE,
-            size: 0,
+            offer: None,
+            recipients: 0,
+            epoch: 0,
             reply,
-            output,
-            sent: 0,
-            released: 0,
-            in_flight: 1,
+            outbox: Outbox::new(output),
         }
     }
 
-    /// Says EHLO (RFC 5321 §4.1.1.1).
+    /// With these timers in place of [`Timers::DEFAULT`].
+    #[must_use]
+    pub fn timers(mut self, timers: Timers) -> Self {
+        self.timers = timers;
+        self
+    }
+
+    /// For LMTP (RFC 2033): LHLO in place of EHLO, and a reply for each accepted recipient behind the text.
+    #[cfg(feature = "lmtp")]
+    #[must_use]
+    pub fn lmtp(mut self) -> Self {
+        self.is_lmtp = true;
+        self
+    }
+
+    /// As new, for another connection, with the same timers and protocol.
+    pub fn restart(&mut self) {
+        (self.order, self.reader, self.encoder) = (Order::new(), ReplyReader::new(), Encoder::new());
+        (self.phase, self.reading, self.offer, self.recipients) = (Phase::Commands, Reading::Begun, None, 0);
+        self.epoch = self.epoch.wrapping_add(1);
+        self.reply.release();
+        self.outbox.restart();
+    }
+
+    /// Says EHLO, and HELO if that is refused (RFC 5321 §3.2); with LMTP, LHLO. There is one reply in either case.
     ///
     /// # Errors
-    /// [`Error::Full`], [`Error::OutOfOrder`], [`Error::Octets`].
+    /// [`Error::Full`] (both must fit), [`Error::OutOfOrder`], [`Error::Octets`].
     pub fn hello(&mut self, name: &[u8]) -> Result<(), Error> {
-        self.command(Command::Hello, &[b"EHLO ", name, b"\r\n"])?;
-        (self.extensions, self.size) = (Extensions::NONE, 0);
+        let offer = self.offer.take();
+        if self.is_lmtp() {
+            self.command(Command::Hello, &[b"LHLO ", name, b"\r\n"]).inspect_err(|_| self.offer = offer)?;
+            return Ok(());
+        }
+        let len = name.len().saturating_add(7);
+        if self.outbox.room() < len.saturating_mul(2) {
+            self.offer = offer;
+            return Err(Error::Full);
+        }
+        self.command(Command::Hello, &[b"EHLO ", name, b"\r\n"]).inspect_err(|_| self.offer = offer)?;
+        if self.outbox.push(&[b"HELO ", name, b"\r\n"]).is_some() {
+            self.outbox.spare_last(len);
+        }
         Ok(())
     }
 
-    /// Says MAIL with a path without its angle brackets and parameters separated by a space (RFC 5321 §4.1.1.2).
+    /// Says MAIL with a path without its angle brackets and parameters separated by a space (RFC 5321 §4.1.1.2). SIZE and
+    /// BODY are left out if the server does not offer their extensions: see that an 8BITMIME message does not go to such a server.
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::OutOfOrder`], [`Error::Octets`].
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8]) -> Result<(), Error> {
         let space = if params.is_empty() { &b""[..] } else { b" " };
-        self.command(Command::Mail, &[b"MAIL FROM:<", reverse_path, b">", space, params, b"\r\n"])
+        let at = self.put(Command::Mail, &[b"MAIL FROM:<", reverse_path, b">", space, params, b"\r\n"])?;
+        if let Some(offer) = self.offer {
+            self.outbox.trim(at, offer);
+        }
+        self.release();
+        Ok(())
     }
 
     /// Says RCPT with a path without its angle brackets and parameters separated by a space (RFC 5321 §4.1.1.3).
@@ -168,12 +215,12 @@ impl<L: Store, O: Store> Session<L, O> {
         Ok(())
     }
 
-    /// Takes text, doubles its dots and repairs its line ends; returns how many octets were taken.
+    /// Takes text, doubles its dots and repairs its line ends (RFC 5321 §4.5.2, §2.3.8); returns how many octets were taken.
     pub fn text(&mut self, octets: &[u8]) -> usize {
         if self.phase != Phase::Text {
             return 0;
         }
-        let taken = self.encoder.push(octets, self.output.view());
+        let taken = self.encoder.push(octets, self.outbox.text());
         self.release();
         taken
     }
@@ -181,7 +228,7 @@ impl<L: Store, O: Store> Session<L, O> {
     /// Octets of text that are taken for sure: each may grow to two.
     #[must_use]
     pub fn room(&self) -> usize {
-        if self.phase == Phase::Text { self.output.room() / 2 } else { 0 }
+        if self.phase == Phase::Text { self.outbox.room() / 2 } else { 0 }
     }
 
     /// Ends the text (RFC 5321 §4.1.1.4).
@@ -192,14 +239,31 @@ impl<L: Store, O: Store> Session<L, O> {
         if self.phase != Phase::Text {
             return Err(Error::OutOfOrder);
         }
-        if !self.encoder.end(self.output.view()) {
+        if !self.encoder.end(self.outbox.text()) {
             return Err(Error::Full);
         }
         self.phase = Phase::Commands;
+        let replies = if self.is_lmtp() { self.recipients } else { 1 };
         // DATA's reply has come and nothing was sent since: there is room for one.
-        let _ = self.order.sent(Command::Message);
-        self.in_flight = self.in_flight.saturating_add(1);
-        self.released = self.output.octets().len();
+        let _ = self.order.push(Command::Message, replies);
+        self.outbox.end_text(replies);
+        self.outbox.release(true, self.order.count());
+        Ok(())
+    }
+
+    /// Ends the text, and says QUIT in the same write, whether PIPELINING was offered or not: a server that then owes replies to
+    /// the text tells by its 221, or by its end, that none will come.
+    ///
+    /// # Errors
+    /// [`Error::Full`] (nothing was done), [`Error::OutOfOrder`].
+    pub fn end_session(&mut self) -> Result<(), Error> {
+        const LONGEST_END: usize = b"\r\n.\r\nQUIT\r\n".len();
+        if self.outbox.room() < LONGEST_END {
+            return Err(Error::Full);
+        }
+        self.end_text()?;
+        self.quit()?;
+        self.outbox.release(true, self.order.count());
         Ok(())
     }
 
@@ -223,27 +287,35 @@ impl<L: Store, O: Store> Session<L, O> {
 
     /// Reads one reply off the input.
     pub fn poll(&mut self, input: &mut &[u8]) -> Event<'_> {
-        if self.is_read {
+        let is_early = self.reading == Reading::Early;
+        if self.reading != Reading::Begun {
             self.reader.clear();
             self.reply.release();
-            self.is_read = false;
-        }
-        if input.is_empty() {
-            return Event::Idle;
+            self.reading = Reading::Begun;
         }
         loop {
-            let command = self.order.next();
             match self.reader.next(input, self.reply.view()) {
-                ReplyProgress::Starved => return Event::Idle,
-                ReplyProgress::Malformed => return self.broken(Error::NotSmtp),
-                ReplyProgress::Line(begin) => self.keyword(command, begin),
-                ReplyProgress::Complete(code) => {
-                    let Some(command) = command.or((code == 421).then_some(Command::Quit)) else {
-                        return self.broken(Error::Unasked);
-                    };
-                    self.complete(command, code);
-                    return Event::Reply(command, self.reader.reply(self.reply.octets()));
+                ReplyProgress::Starved => {
+                    if is_early {
+                        self.reading = Reading::Early;
+                    }
+                    return Event::Idle;
                 }
+                ReplyProgress::Malformed => return self.broken(Error::NotSmtp),
+                ReplyProgress::Line(begin) => self.keyword(begin),
+                ReplyProgress::Complete(code) => match self.complete(code, is_early) {
+                    Ok(Some(command)) => {
+                        let is_early = !input.is_empty() && !self.outbox.is_asked();
+                        self.reading = if is_early { Reading::Early } else { Reading::Done };
+                        return Event::Reply(command, self.reader.reply(self.reply.octets()));
+                    }
+                    // HELO is said now.
+                    Ok(None) => {
+                        self.reader.clear();
+                        self.reply.release();
+                    }
+                    Err(error) => return self.broken(error),
+                },
             }
         }
     }
@@ -251,22 +323,22 @@ impl<L: Store, O: Store> Session<L, O> {
     /// The reply that the last `poll` brought, until the next one.
     #[must_use]
     pub fn reply(&self) -> Option<Reply<'_>> {
-        self.is_read.then(|| self.reader.reply(self.reply.octets()))
+        (self.reading != Reading::Begun).then(|| self.reader.reply(self.reply.octets()))
     }
 
     /// The extensions that the server offered in its reply to EHLO, as far as they are known here.
     #[must_use]
-    pub const fn extensions(&self) -> Extensions {
-        self.extensions
+    pub fn extensions(&self) -> Extensions {
+        self.offer.map_or(Extensions::NONE, |offer| offer.extensions)
     }
 
     /// The greatest message that the server takes, in octets; 0: it did not say.
     #[must_use]
-    pub const fn size(&self) -> u32 {
-        self.size
+    pub fn size(&self) -> u32 {
+        self.offer.map_or(0, |offer| offer.size)
     }
 
-    /// Commands, the connection itself and the end of the text among them, whose replies have not come.
+    /// Replies that have not come, those to the connection itself and to the end of the text among them.
     #[must_use]
     pub fn open(&self) -> u16 {
         self.order.count()
@@ -281,104 +353,159 @@ impl<L: Store, O: Store> Session<L, O> {
     /// Whether the longest command fits.
     #[must_use]
     pub fn can_send(&self) -> bool {
-        self.output.room() >= 512
+        self.outbox.room() >= 512
     }
 
     /// What may be sent now.
     #[must_use]
     pub fn output(&self) -> &[u8] {
-        self.output.octets().get(self.sent..self.released).unwrap_or(b"")
+        self.outbox.octets()
+    }
+
+    /// Whether all that was given was sent: nothing waits for a reply before it may go.
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        self.outbox.is_empty()
     }
 
     /// The first `octets` of the output were sent.
     pub fn sent(&mut self, octets: usize) {
-        self.sent = self.sent.saturating_add(octets);
-        if self.sent >= self.output.octets().len() {
-            self.output.release();
-            (self.sent, self.released) = (0, 0);
+        if self.outbox.sent(octets) {
+            self.epoch = self.epoch.wrapping_add(1);
         }
     }
 
+    /// How long to wait for what the session waits for now: 0 seconds, for nothing.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        let timers = &self.timers;
+        let secs = match self.order.next() {
+            // Its end waits for the server to take what is before it.
+            Some(Command::Message) if !self.outbox.is_asked() => timers.text,
+            None if self.phase == Phase::Text && !self.output().is_empty() => timers.text,
+            None => 0,
+            Some(Command::Greeting) => timers.greeting,
+            Some(Command::Hello | Command::Mail | Command::Reset | Command::Quit) => timers.mail,
+            Some(Command::Rcpt) => timers.rcpt,
+            Some(Command::Data) => timers.data,
+            Some(Command::Message) => timers.message,
+        };
+        Patience { secs, epoch: self.epoch }
+    }
+
+    /// The connection stands: the server has its time to greet from now on.
+    pub(crate) const fn begin(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    const fn is_lmtp(&self) -> bool {
+        #[cfg(feature = "lmtp")]
+        return self.is_lmtp;
+        #[cfg(not(feature = "lmtp"))]
+        false
+    }
+
     fn command(&mut self, command: Command, parts: &[&[u8]]) -> Result<(), Error> {
-        if self.phase != Phase::Commands {
-            return Err(Error::OutOfOrder);
-        }
-        let octets = parts.split_last().map_or(&[][..], |(_, parts)| parts);
-        if octets.iter().any(|part| part.iter().any(|octet| octet.is_ascii_control()))
-            && !matches!(command, Command::Data | Command::Reset | Command::Quit)
-        {
-            return Err(Error::Octets);
-        }
-        let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
-        if len > self.output.room() || !self.order.sent(command) {
-            return Err(Error::Full);
-        }
-        for part in parts {
-            let _ = self.output.view().extend_from_slice(part);
-        }
+        self.put(command, parts)?;
         self.release();
         Ok(())
     }
 
+    /// Adds a command to the output; where it begins.
+    fn put(&mut self, command: Command, parts: &[&[u8]]) -> Result<usize, Error> {
+        if self.phase != Phase::Commands {
+            return Err(Error::OutOfOrder);
+        }
+        let (_, octets) = parts.split_last().unwrap_or((&&b""[..], &[]));
+        let is_bare = matches!(command, Command::Data | Command::Reset | Command::Quit);
+        if !is_bare && octets.iter().any(|part| part.iter().any(u8::is_ascii_control)) {
+            return Err(Error::Octets);
+        }
+        let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        if len > self.outbox.room() || !self.order.push(command, 1) {
+            return Err(Error::Full);
+        }
+        self.outbox.push(parts).ok_or(Error::Full)
+    }
+
     /// Lets go of as much output as may be sent now.
     fn release(&mut self) {
-        let all = self.output.octets().len();
-        let is_free = self.phase == Phase::Text || self.extensions.contains(Extensions::PIPELINING);
-        if is_free {
-            self.released = all;
-            self.in_flight = self.order.count();
-            return;
-        }
-        if self.in_flight > 0 || self.released == all {
-            return;
-        }
-        let waiting = self.output.octets().get(self.released..).unwrap_or(b"");
-        let line = waiting.iter().position(|octet| *octet == b'\n').map_or(waiting.len(), |at| at.saturating_add(1));
-        self.released = self.released.saturating_add(line);
-        self.in_flight = 1;
+        let is_free = self.phase == Phase::Text || self.extensions().contains(Extensions::PIPELINING);
+        self.outbox.release(is_free, self.order.count());
     }
 
     /// A line of the reply that is not its last.
-    fn keyword(&mut self, command: Option<Command>, begin: usize) {
-        if command == Some(Command::Hello) && begin > 0 {
+    fn keyword(&mut self, begin: usize) {
+        if self.order.next() == Some(Command::Hello) && begin > 0 {
             self.extension(begin);
             self.reader.drop_line(begin, self.reply.view());
         }
     }
 
-    /// A line of EHLO's reply: `SIZE 1000`.
+    /// A line of EHLO's reply begins there.
     fn extension(&mut self, begin: usize) {
         let line = self.reply.octets().get(begin..).unwrap_or(b"");
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let mut words = line.split(|octet| *octet == b' ');
-        let extension = words.next().map_or(Extensions::NONE, Extensions::from_keyword);
-        self.extensions = self.extensions.with(extension);
-        if extension == Extensions::SIZE {
-            self.size = words.next().and_then(number).unwrap_or(0);
-        }
+        self.offer.get_or_insert(Offer::NONE).read(line);
     }
 
-    fn complete(&mut self, command: Command, code: u16) {
-        self.is_read = true;
-        self.order.received();
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if command == Command::Hello
-            && let Some(at) = self.reply.octets().iter().rposition(|octet| *octet == b'\n')
-        {
-            self.extension(at.saturating_add(1));
-            self.reply.view().truncate(at);
+    /// The reply is complete: which command it answers; none: the session itself goes on with HELO.
+    ///
+    /// # Errors
+    /// It has no place here.
+    fn complete(&mut self, code: u16, is_early: bool) -> Result<Option<Command>, Error> {
+        let next = self.order.next();
+        let is_asked = self.outbox.is_asked() && !is_early;
+        if code == 421 {
+            self.order.received();
+            self.phase = Phase::Over;
+            return Ok(Some(next.filter(|_| is_asked).unwrap_or(Command::Quit)));
         }
-        match (command, code) {
-            (_, 421) => self.phase = Phase::Over,
-            (Command::Hello, 400..) => (self.extensions, self.size) = (Extensions::NONE, 0),
-            (Command::Data, 354) => {
+        let mut command = next.filter(|_| is_asked).ok_or(Error::Unasked)?;
+        // Nothing else has this code (RFC 5321 §4.2.3): of the replies to the text, no more will come.
+        if code == 221 && command == Command::Message && self.phase == Phase::Over {
+            self.outbox.received(self.order.give_up());
+            command = self.order.next().ok_or(Error::Unasked)?;
+        }
+        if !command.takes(code) {
+            return Err(Error::Misplaced);
+        }
+        self.epoch = self.epoch.wrapping_add(1);
+        self.order.received();
+        self.outbox.received(1);
+        let is_positive = code < 400;
+        match command {
+            Command::Hello if self.hello_answered(code) => return Ok(None),
+            Command::Mail => self.recipients = 0,
+            Command::Rcpt if is_positive => self.recipients = self.recipients.saturating_add(1),
+            Command::Data if is_positive => {
                 self.phase = Phase::Text;
                 self.encoder = Encoder::new();
+                self.outbox.begin_text();
             }
-            (Command::Data, _) if self.phase == Phase::Data => self.phase = Phase::Commands,
+            Command::Data if self.phase == Phase::Data => self.phase = Phase::Commands,
             _ => {}
         }
         self.release();
+        Ok(Some(command))
+    }
+
+    /// The greeting of ours was answered; true: not yet, for HELO is said in place of the EHLO that was refused.
+    fn hello_answered(&mut self, code: u16) -> bool {
+        if self.outbox.settle(code >= 500) {
+            let _ = self.order.push_front(Command::Hello);
+            self.offer = None;
+            self.release();
+            return true;
+        }
+        if let Some(at) = self.reply.octets().iter().rposition(|octet| *octet == b'\n') {
+            self.extension(at.wrapping_add(1));
+            self.reply.view().truncate(at);
+        }
+        let offer = self.offer.filter(|_| code < 400).unwrap_or(Offer::NONE);
+        self.offer = Some(offer);
+        self.outbox.trim(self.outbox.front(), offer);
+        false
     }
 
     fn broken(&mut self, error: Error) -> Event<'_> {

@@ -326,6 +326,10 @@ impl<H: Handler, const N: usize> Handler for Fault<'_, H, N> {
         self.handler.acts_on()
     }
 
+    fn size(&self) -> u32 {
+        self.handler.size()
+    }
+
     fn room(&mut self, waker: &Waker) -> usize {
         self.text.begin(&mut self.rules);
         match (&mut self.text.act, self.text.left) {

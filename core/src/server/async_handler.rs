@@ -83,9 +83,10 @@ pub trait AsyncHandler {
         at_once(())
     }
 
-    /// Which of the extensions that need a handler this one acts on; the others are not offered.
+    /// Which extensions may be offered: those on which the session acts by itself, and of those that need a handler the
+    /// ones on which this one acts.
     fn acts_on(&self) -> Extensions {
-        Extensions::EIGHTBITMIME
+        Extensions::OWN.with(Extensions::EIGHTBITMIME)
     }
 }
 

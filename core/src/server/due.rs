@@ -19,13 +19,15 @@ pub(crate) enum Due<'c> {
 }
 
 impl<'c> Due<'c> {
-    /// Writes what is due as far as there is room, `kept` where the reply that was kept is due; true when nothing is left.
+    /// Writes what is due as far as there is room, `kept` where the reply that was kept is due, `size` behind SIZE; true when
+    /// nothing is left.
     pub(crate) fn write<O: Store>(
         &mut self,
         output: &mut Output<O>,
         order: &mut Order,
         kept: &[u8],
         config: &Config<'c>,
+        size: u32,
     ) -> bool {
         // Counts nothing without a backlog.
         let _ = &order;
@@ -37,7 +39,7 @@ impl<'c> Due<'c> {
                 Self::Nothing => return true,
                 Self::Keywords(left) => {
                     if let Some(extension) = left.take_first() {
-                        output.keyword(extension, left.is_empty(), config);
+                        output.keyword(extension, left.is_empty(), size);
                     }
                     (None, left.is_empty())
                 }

@@ -23,8 +23,8 @@ impl Extensions {
     #[cfg(feature = "expn-help")]
     pub const HELP: Self = Self(1 << 5);
 
-    /// Those that the session can't act on without a handler that does.
-    pub(crate) const NEED_HANDLER: Self = Self::EIGHTBITMIME;
+    /// Those on which a session acts by itself, whatever its handler is.
+    pub const OWN: Self = Self(0b11_1111 & !Self::EIGHTBITMIME.0);
 
     /// Their keywords, by bit.
     const KEYWORDS: [&'static str; 6] = [

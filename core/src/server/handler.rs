@@ -58,9 +58,16 @@ pub trait Handler {
         let _ = why;
     }
 
-    /// Which of the extensions that need a handler this one acts on; the others are not offered.
+    /// Which extensions may be offered: those on which the session acts by itself ([`Extensions::OWN`]), and of those that
+    /// need a handler the ones on which this one acts. A relay offers what the server behind it does.
     fn acts_on(&self) -> Extensions {
-        Extensions::EIGHTBITMIME
+        Extensions::OWN.with(Extensions::EIGHTBITMIME)
+    }
+
+    /// The greatest message that it takes, in octets, if that is less than
+    /// [`Limits::size`](super::Limits::size): announced in its place. 0: no limit of its own.
+    fn size(&self) -> u32 {
+        0
     }
 
     /// Octets of text that it can take now. 0 pauses the text, and so the client, and nothing else; the waker says
@@ -117,6 +124,9 @@ impl<H: Handler + ?Sized> Handler for &mut H {
     }
     fn acts_on(&self) -> Extensions {
         (**self).acts_on()
+    }
+    fn size(&self) -> u32 {
+        (**self).size()
     }
     fn room(&mut self, waker: &Waker) -> usize {
         (**self).room(waker)

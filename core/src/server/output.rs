@@ -64,14 +64,14 @@ impl<O: Store> Output<O> {
     }
 
     /// A line of EHLO's answer: `250-SIZE 1000`.
-    pub(crate) fn keyword(&mut self, extension: Extensions, is_last: bool, config: &Config<'_>) {
+    pub(crate) fn keyword(&mut self, extension: Extensions, is_last: bool, size: u32) {
         let out = self.store.view();
         put(out, if is_last { b"250 " } else { b"250-" });
         put(out, extension.keyword().as_bytes());
         if extension == Extensions::SIZE {
             // 0 says that there is no limit (RFC 1870 §3).
             put(out, b" ");
-            let (digits, len) = decimal(config.limits.size);
+            let (digits, len) = decimal(size);
             put(out, digits.get(len..).unwrap_or(b""));
         }
         put(out, b"\r\n");

@@ -62,6 +62,8 @@ pub struct Session<'c, L: Store = Vec<u8, 1024>, O: Store = Vec<u8, 1024>> {
     offered: Extensions,
     /// What the open EHLO will be offered.
     candidate: Extensions,
+    /// The size that it will announce.
+    size: u32,
     order: Order,
     text: Text,
     due: Due<'c>,
@@ -91,6 +93,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             peer,
             offered: Extensions::NONE,
             candidate: Extensions::NONE,
+            size: 0,
             order: Order::new(),
             text: Text::new(&config.limits),
             due: Due::Nothing,
@@ -205,10 +208,14 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
         self.text.refuse();
     }
 
-    /// Before EHLO is answered: of the extensions that need a handler, only those in `extensions` are offered.
-    pub fn restrict(&mut self, extensions: Extensions) {
-        let dropped = Extensions::NEED_HANDLER.without(extensions);
-        self.candidate = self.candidate.without(dropped);
+    /// Before EHLO is answered: only what is in `extensions` is offered, and of SIZE at most `size` octets (0: as much as
+    /// the limits say). It only ever shrinks.
+    pub fn restrict(&mut self, extensions: Extensions, size: u32) {
+        self.candidate = self.candidate.intersection(extensions);
+        // 0 is the greatest here, as it is for who reads it (RFC 1870 §3).
+        if size.wrapping_sub(1) < self.size.wrapping_sub(1) {
+            self.size = size;
+        }
     }
 
     /// The extensions that the client was offered by its last EHLO.
@@ -406,7 +413,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     #[inline(never)]
     fn produce_due(&mut self) -> bool {
-        let is_done = self.due.write(&mut self.output, &mut self.order, self.line.octets(), self.config);
+        let is_done = self.due.write(&mut self.output, &mut self.order, self.line.octets(), self.config, self.size);
         if is_done && self.kept == Kept::Refusal {
             self.kept = Kept::Done;
         }
@@ -455,7 +462,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     /// The next command, if it is complete and may be asked now.
     fn command<'s, 'i: 's>(&'s mut self, input: &mut &'i [u8]) -> Event<'s> {
-        let Self { config, offered, candidate, order, text, epoch, kept, line, output, peer, .. } = self;
+        let Self { config, offered, candidate, size, order, text, epoch, kept, line, output, peer, .. } = self;
         let config = *config;
         let is_behind = order.question != Question::None;
         if is_behind && !order.takes_more() {
@@ -518,7 +525,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
             Ok(event) => event,
         };
         match event {
-            Event::Hello(_) => *candidate = announced(config, peer.tls),
+            Event::Hello(_) => (*candidate, *size) = (announced(config, peer.tls), config.limits.size),
             Event::Data => *text = Text::new(&config.limits),
             Event::Reset => output.reply(&config.texts.ok, config),
             #[cfg(feature = "starttls")]

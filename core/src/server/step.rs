@@ -94,12 +94,12 @@ pub fn step<L: Store, O: Store>(
             return Progress::Write;
         }
         // Read before the answer is lent: it borrows the handler.
-        let (acts_on, backlog) = (handler.acts_on(), handler.backlog());
+        let (acts_on, size, backlog) = (handler.acts_on(), handler.size(), handler.backlog());
         match handler.resume(waker) {
             Answer::Later if open >= backlog => return Progress::Wait { read: false },
             Answer::Later => {}
             answer => {
-                session.restrict(acts_on);
+                session.restrict(acts_on, size);
                 session.answer(answer);
                 return Progress::Moved;
             }
@@ -128,7 +128,7 @@ pub fn step<L: Store, O: Store>(
             event => break event,
         }
     };
-    let acts_on = handler.acts_on();
+    let (acts_on, size) = (handler.acts_on(), handler.size());
     let answer = match event {
         Event::Connected(peer) => handler.connected(peer),
         Event::Hello(hello) => handler.hello(hello),
@@ -154,7 +154,7 @@ pub fn step<L: Store, O: Store>(
         if open > 0 {
             session.fault();
         } else {
-            session.restrict(acts_on);
+            session.restrict(acts_on, size);
             session.answer(answer);
         }
     }

@@ -1,6 +1,6 @@
 //! A session's time, on the caller's clock.
 
-use super::{Session, Timers};
+use super::{Patience, Session, Timers};
 use crate::store::Store;
 
 /// Says when a session's time is up, for adapters without timers of their own.
@@ -17,7 +17,7 @@ use crate::store::Store;
 ///     session.end(Ending::Expired);
 /// }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Watch {
     began: u32,
@@ -35,11 +35,16 @@ impl Watch {
     /// Milliseconds until the session's time is up: 0, end it with [`Ending::Expired`](super::Ending::Expired); none, it
     /// may take for ever.
     pub fn left<L: Store, O: Store>(&mut self, session: &Session<'_, L, O>, now: u32) -> Option<u32> {
-        let patience = session.patience();
+        let left = self.left_of(session.patience(), now);
+        self.sooner(left, session.timers(), now)
+    }
+
+    /// The same for another end with patience, such as a relay's [`Leg`](crate::relay::Leg).
+    pub fn left_of(&mut self, patience: Patience, now: u32) -> Option<u32> {
         if patience.epoch != self.epoch {
             (self.epoch, self.since) = (patience.epoch, now);
         }
-        self.sooner(left(patience.secs, self.since, now), session.timers(), now)
+        left(patience.secs, self.since, now)
     }
 
     /// Milliseconds that a question which is asked `now` may wait for its answer, if `secs` is what

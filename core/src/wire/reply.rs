@@ -139,6 +139,17 @@ impl<'h> Reply<'h> {
         }
     }
 
+    /// The same reply with another code of the same class.
+    #[must_use]
+    pub(crate) const fn recoded(self, code: u16) -> Self {
+        Self {
+            code,
+            #[cfg(not(target_os = "none"))]
+            line: None,
+            ..self
+        }
+    }
+
     /// The code.
     #[must_use]
     pub const fn code(&self) -> u16 {

@@ -37,6 +37,12 @@ pub enum ReplyProgress {
 }
 
 impl ReplyReader {
+    /// A reader at the beginning of a reply.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { start: 0, len: 0, lines: 0, code: 0 }
+    }
+
     /// Takes one line off the input, at most.
     pub fn next(&mut self, input: &mut &[u8], buffer: &mut VecView<u8>) -> ReplyProgress {
         if self.lines == 0 && self.len == 0 {

@@ -5,7 +5,7 @@
 use std::task::Waker;
 
 use smtpd_core::relay::{Leg, Relay};
-use smtpd_core::server::{Answer, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt};
+use smtpd_core::server::{Answer, Body, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt};
 
 /// A relay with one leg.
 pub struct OneLeg(pub Leg);
@@ -20,7 +20,11 @@ impl Handler for OneLeg {
         Answer::Later
     }
     fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
-        self.0.mail(mail.reverse_path.as_octets(), mail.params.as_octets());
+        let needed = match mail.body {
+            Some(Body::EightBitMime) => Extensions::EIGHTBITMIME,
+            _ => Extensions::NONE,
+        };
+        self.0.mail(mail.reverse_path.as_octets(), mail.params.as_octets(), needed);
         Answer::Later
     }
     fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
@@ -60,6 +64,8 @@ impl Handler for OneLeg {
 }
 
 impl Relay for OneLeg {
+    type Output = smtpd_core::heapless::Vec<u8, 2048>;
+
     fn legs(&mut self) -> &mut [Leg] {
         std::slice::from_mut(&mut self.0)
     }

@@ -55,7 +55,7 @@ fn by_hand(session: &mut Session<'_>) {
     black_box(&session.poll(&mut input, black_box(0)));
     black_box(session.answer(black_box(Answer::Later)));
     session.flow(black_box(Flow::Continue));
-    session.restrict(black_box(Extensions::NONE));
+    session.restrict(black_box(Extensions::NONE), black_box(0));
     session.end(black_box(Ending::Stopping));
     black_box(&session.patience());
     black_box((session.offered(), &session.peer(), session.state()));

@@ -40,7 +40,7 @@ fn main() -> ! {
     host.borrow_mut().ask(b'?', &[]);
     SETTINGS.extend_from_slice(&host.borrow().answer).expect("as long as an answer");
     let mut remote =
-        Remote { host, reply: Vec::new(), asks_room: false, backlog: 1, acts_on: Extensions::EIGHTBITMIME };
+        Remote { host, reply: Vec::new(), asks_room: false, backlog: 1, acts_on: Extensions::OWN.with(Extensions::EIGHTBITMIME) };
     for setting in core::str::from_utf8(SETTINGS).expect("UTF-8").lines() {
         remote.setting(CONFIG, setting);
     }
@@ -161,7 +161,7 @@ impl Remote<'_> {
             }
             "room" => self.asks_room = true,
             "backlog" => self.backlog = number() as u16,
-            "acts_on" => self.acts_on = Extensions::NONE,
+            "acts_on" => self.acts_on = Extensions::OWN,
             _ => panic!("a setting that is not known"),
         }
     }
