@@ -5,7 +5,7 @@ use defmt::{Format, Formatter, write};
 
 use crate::client;
 use crate::handlers::debugging::Printed;
-use crate::handlers::{Field, Recipients};
+use crate::handlers::{Field, Part, Recipients};
 use crate::relay::Leg;
 use crate::server::{Config, Event, Extensions, Hello, Session, Verify};
 use crate::store::Store;
@@ -77,6 +77,15 @@ impl Format for Piece<'_> {
             Self::Text(octets) => write!(to, "Text(<{=usize} octets>)", octets.len()),
             Self::End => write!(to, "End"),
             Self::Starved => write!(to, "Starved"),
+        }
+    }
+}
+
+impl Format for Part<'_> {
+    fn format(&self, to: Formatter<'_>) {
+        match self {
+            Self::Octets(octets) => write!(to, "Octets(<{=usize} octets>)", octets.len()),
+            Self::End => write!(to, "End"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod debugging;
 mod fault;
+mod head;
 mod headers;
 mod message;
 mod rule;
@@ -10,6 +11,7 @@ pub mod spool;
 mod unimplemented;
 
 pub use fault::Fault;
+pub use head::{Head, Part};
 pub use headers::{Field, Headers};
 pub use message::{Message, Recipients};
 pub use rule::{At, Rule};
