@@ -166,6 +166,12 @@ impl<O: Store> Leg<O> {
         self
     }
 
+    /// How it calls itself.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The next connection goes to this address.
     pub const fn set_address(&mut self, address: SocketAddr) {
         self.address = address;
@@ -316,6 +322,18 @@ impl<O: Store> Leg<O> {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(self.link, Link::Idle | Link::Lost(_))
+    }
+
+    /// Whether the server greeted, and said what it can do.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Open && self.client.is_greeted()
+    }
+
+    /// Whether it takes another command now.
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        self.client.can_send()
     }
 
     /// Whether the connection that the relay had asked for is gone, or was given up.

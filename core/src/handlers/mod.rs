@@ -5,15 +5,18 @@ mod fault;
 mod head;
 mod headers;
 mod message;
+mod pure_proxy;
 mod rule;
 mod sink;
 pub mod spool;
+mod trace;
 mod unimplemented;
 
 pub use fault::Fault;
 pub use head::{Head, Part};
 pub use headers::{Field, Headers};
 pub use message::{Message, Recipients};
+pub use pure_proxy::PureProxy;
 pub use rule::{At, Rule};
 pub use sink::Sink;
 pub use unimplemented::Unimplemented;
