@@ -3,6 +3,7 @@
 pub mod debugging;
 mod fault;
 mod headers;
+mod lists;
 mod message;
 mod rule;
 mod sink;
@@ -11,6 +12,7 @@ mod unimplemented;
 
 pub use fault::Fault;
 pub use headers::{Field, Headers};
+pub use lists::{Found, Lists};
 pub use message::{Message, Recipients};
 pub use rule::{At, Rule};
 pub use sink::Sink;
