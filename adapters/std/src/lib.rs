@@ -29,7 +29,7 @@ mod waiting;
 pub use async_handler::AsyncHandler;
 pub use debugging::Printer;
 pub use files::Files;
-pub use lists::Maps;
+pub use lists::{Mailman2, Maps, Wrapper};
 pub use memory::Memory;
 pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_message};
 pub use running::Running;

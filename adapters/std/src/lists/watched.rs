@@ -88,3 +88,31 @@ fn modified(metadata: &Metadata) -> i128 {
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_file_is_known_by_its_time_once_that_is_past() {
+        let path = std::env::temp_dir().join(format!("smtpd-watched-{}", std::process::id()));
+        let mut file = Watched::new(path.clone());
+        let mut has_news = || file.news().unwrap().is_some();
+        // Until the machine is not too busy for it.
+        loop {
+            let begun = Instant::now();
+            fs::write(&path, "a").unwrap();
+            let news = [has_news(), has_news()];
+            if begun.elapsed() < Duration::from_millis(15) {
+                assert_eq!(news, [true, true], "it may change again within the tick");
+                break;
+            }
+        }
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!([has_news(), has_news(), has_news()], [true, false, false]);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(file.news().unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}
