@@ -9,11 +9,18 @@ use crate::handlers::{Field, Part, Recipients};
 use crate::relay::Leg;
 use crate::server::{Config, Event, Extensions, Hello, Session, Verify};
 use crate::store::Store;
-use crate::wire::{ForwardPath, Mailbox, Param, Params, ParamsIter, Piece, Reply};
+use crate::wire::{ForwardPath, Mailbox, Param, Params, ParamsIter, Piece, PlainLocalPart, Reply};
 
 impl Format for Mailbox<'_> {
     fn format(&self, to: Formatter<'_>) {
         write!(to, "{=[u8]:a}", self.as_octets());
+    }
+}
+
+/// What is left.
+impl Format for PlainLocalPart<'_> {
+    fn format(&self, to: Formatter<'_>) {
+        self.clone().for_each(|octet| write!(to, "{=[u8]:a}", [octet]));
     }
 }
 

@@ -15,6 +15,7 @@ mod connection;
 mod debugging;
 mod envelope;
 mod files;
+mod lists;
 mod memory;
 mod message;
 mod out;
@@ -28,12 +29,13 @@ mod waiting;
 pub use async_handler::AsyncHandler;
 pub use debugging::Printer;
 pub use files::Files;
+pub use lists::{Mailman2, Maps, Wrapper};
 pub use memory::Memory;
 pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_message};
 pub use running::Running;
 pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
-pub use smtpd_core::handlers::{Sink, Unimplemented};
+pub use smtpd_core::handlers::{Found, Lists, Sink, Unimplemented};
 pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,
     Timers, Verify,

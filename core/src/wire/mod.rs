@@ -26,7 +26,9 @@ pub(crate) use octets::are_printable;
 pub(crate) use octets::{IS_HOST, hex_digit, line_feed, printable_prefix};
 pub use params::{Param, Params, ParamsIter, number};
 pub(crate) use params::{cut, same, skip_spaces};
-pub use path::{BadPath, ForwardPath, Mailbox, ReversePath, is_address_literal, is_domain, is_hello_name};
+pub use path::{
+    BadPath, ForwardPath, Mailbox, PlainLocalPart, ReversePath, is_address_literal, is_domain, is_hello_name,
+};
 #[cfg(feature = "enhanced")]
 pub use reply::Enhanced;
 pub use reply::{MAX_REPLY, Reply};
