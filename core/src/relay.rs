@@ -70,6 +70,8 @@ enum Link {
     Leaving,
     /// It stands and has to go.
     Unwanted(Loss),
+    /// It stands and has to go, and another one is wanted then.
+    Renewed,
     /// It is gone, or could not be had.
     Lost(Loss),
 }
@@ -185,11 +187,13 @@ impl<O: Store> Leg<O> {
 
     /// Connects, if there is no connection; its greeting is an answer like all others.
     pub fn open(&mut self) {
-        if self.is_idle() {
-            self.client.restart();
-            (self.link, self.held, self.own, self.stale) = (Link::Wanted, None, 0, 0);
-            self.needed = Extensions::NONE;
-        }
+        self.link = match self.link {
+            Link::Wanted | Link::Open | Link::Renewed => return,
+            Link::Idle | Link::Lost(_) => Link::Wanted,
+            Link::Leaving | Link::Unwanted(_) => Link::Renewed,
+        };
+        self.client.restart();
+        (self.held, self.own, self.stale, self.needed) = (None, 0, 0, Extensions::NONE);
     }
 
     /// Says EHLO (or HELO, if that is refused), or LHLO.
@@ -201,7 +205,7 @@ impl<O: Store> Leg<O> {
     /// Says MAIL: path without angle brackets, parameters. A connection that is gone is made anew, and greeted; if that server
     /// then lacks 8BITMIME and `needed` holds it, MAIL is answered 554 5.6.3.
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8], needed: Extensions) {
-        if self.is_idle() {
+        if !matches!(self.link, Link::Wanted | Link::Open | Link::Renewed) {
             self.open();
             self.hello();
             (self.own, self.needed) = (2, needed);
@@ -346,7 +350,7 @@ impl<O: Store> Leg<O> {
     pub fn need(&self) -> Need {
         match self.link {
             Link::Wanted => Need::Connect(self.address),
-            Link::Unwanted(_) => Need::Close,
+            Link::Unwanted(_) | Link::Renewed => Need::Close,
             Link::Leaving if self.client.is_sent() => Need::Close,
             _ => Need::Nothing,
         }
@@ -357,7 +361,7 @@ impl<O: Store> Leg<O> {
     pub fn patience(&self) -> Patience {
         let patience = self.client.patience();
         match self.link {
-            Link::Wanted => Patience { secs: self.connect, ..patience },
+            Link::Wanted | Link::Renewed => Patience { secs: self.connect, ..patience },
             Link::Open | Link::Leaving => patience,
             _ => Patience { secs: 0, ..patience },
         }
@@ -365,7 +369,8 @@ impl<O: Store> Leg<O> {
 
     /// What it waited for took too long.
     pub fn expire(&mut self) {
-        self.drop_connection(if self.link == Link::Wanted { Loss::Away } else { Loss::Late });
+        let is_there = matches!(self.link, Link::Open | Link::Leaving);
+        self.drop_connection(if is_there { Loss::Late } else { Loss::Away });
     }
 
     /// The connection stands.
@@ -380,6 +385,7 @@ impl<O: Store> Leg<O> {
     pub fn lost(&mut self) {
         self.link = match self.link {
             Link::Leaving | Link::Idle => Link::Idle,
+            Link::Renewed => Link::Wanted,
             Link::Wanted => Link::Lost(Loss::Away),
             Link::Open => Link::Lost(Loss::Broken),
             Link::Unwanted(loss) | Link::Lost(loss) => Link::Lost(loss),
@@ -438,7 +444,7 @@ impl<O: Store> Leg<O> {
 
     fn drop_connection(&mut self, loss: Loss) {
         self.link = match self.link {
-            Link::Wanted | Link::Open | Link::Leaving => Link::Unwanted(loss),
+            Link::Wanted | Link::Open | Link::Leaving | Link::Renewed => Link::Unwanted(loss),
             link => link,
         };
     }

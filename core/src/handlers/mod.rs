@@ -6,6 +6,7 @@ mod head;
 mod headers;
 mod lists;
 mod message;
+mod passage;
 mod pure_proxy;
 mod rule;
 mod sink;

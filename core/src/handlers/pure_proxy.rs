@@ -4,8 +4,7 @@ use core::task::Waker;
 
 use heapless::{Deque, Vec};
 
-use super::trace::Trace;
-use super::{Head, Part};
+use super::passage::Passage;
 use crate::client::Command;
 use crate::guard::Guard;
 use crate::relay::{Heard, Leg, Relay};
@@ -36,12 +35,8 @@ use crate::wire::Reply;
 pub struct PureProxy<'c, O: Store = Vec<u8, 2048>> {
     leg: Leg<O>,
     guard: Guard<'c>,
-    now: Option<fn() -> u32>,
-    adds_x_peer: bool,
     refuses: bool,
-    trace: Trace,
-    /// The text of the message under way, once something of it went out.
-    head: Option<Head>,
+    passage: Passage,
     asked: Asked,
 }
 
@@ -69,34 +64,28 @@ enum Turn {
     Denied,
 }
 
-/// Received fields of a message that goes in circles (RFC 5321 §6.3).
-const HOPS: u8 = 100;
-const TOO_MANY_HOPS: Reply<'static> = Reply::new(554, "Too many hops").enhanced(4, 6);
 const AWAY: Reply<'static> = Reply::new(421, "Next server away, try again later").enhanced(4, 1);
-
-/// Octets of text for which there is always room: for an X-Peer field and what the head may add.
-const RESERVE: usize = 64;
 
 impl<'c, O: Store> PureProxy<'c, O> {
     /// A proxy that relays over `leg` what `guard` allows; the others' RCPT gets 550 5.7.1.
     #[must_use]
     pub const fn new(leg: Leg<O>, guard: Guard<'c>) -> Self {
         let asked = Asked::Turns(Turns::new());
-        Self { leg, guard, now: None, adds_x_peer: false, refuses: false, trace: Trace::new(), head: None, asked }
+        Self { leg, guard, refuses: false, passage: Passage::new(), asked }
     }
 
     /// Adds a `Received` field at the top of each message, as a relay has to (RFC 5321 §4.4): `now` gives the seconds since 1970, by
     /// the name of the leg. Without a clock there is no such field.
     #[must_use]
     pub const fn received(mut self, now: fn() -> u32) -> Self {
-        self.now = Some(now);
+        self.passage.now = Some(now);
         self
     }
 
     /// Adds Python's `X-Peer: ADDRESS` at the end of each message's header section.
     #[must_use]
     pub const fn x_peer(mut self) -> Self {
-        self.adds_x_peer = true;
+        self.passage.adds_x_peer = true;
         self
     }
 
@@ -130,23 +119,10 @@ impl<'c, O: Store> PureProxy<'c, O> {
         }
     }
 
-    /// The text begins: with a line of our own.
+    /// The text begins, unless it has.
     fn begin(&mut self) {
-        if self.head.is_none() {
-            self.head = Some(Head::new());
-            if let Some(now) = self.now {
-                self.leg.text(&self.trace.received(self.leg.name(), now()));
-            }
-        }
-    }
-
-    /// Text for the server.
-    fn pass(&mut self, part: Part<'_>) {
-        match part {
-            Part::Octets(octets) => self.leg.text(octets),
-            Part::End if self.adds_x_peer => self.leg.text(&self.trace.x_peer()),
-            Part::End => {}
-        }
+        let Self { leg, passage, .. } = self;
+        passage.begin(leg.name(), |octets| leg.text(octets));
     }
 
     /// The server greeted, and said what it can do.
@@ -177,7 +153,7 @@ impl<'c, O: Store> PureProxy<'c, O> {
 
 impl<O: Store> Handler for PureProxy<'_, O> {
     fn connected(&mut self, peer: Peer) -> Answer<'_> {
-        self.trace.connected(peer);
+        self.passage.trace.connected(peer);
         self.asked = Asked::Turns(Turns::new());
         if self.refuses {
             self.leg.open();
@@ -188,7 +164,7 @@ impl<O: Store> Handler for PureProxy<'_, O> {
     }
 
     fn hello(&mut self, hello: Hello<'_>) -> Answer<'_> {
-        self.trace.hello(hello);
+        self.passage.trace.hello(hello);
         // What it offered, it still does.
         if self.leg.is_up() {
             return Answer::Accept;
@@ -210,7 +186,7 @@ impl<O: Store> Handler for PureProxy<'_, O> {
     }
 
     fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
-        let is_allowed = self.guard.allows(self.trace.peer(), rcpt.forward_path);
+        let is_allowed = self.guard.allows(self.passage.trace.peer(), rcpt.forward_path);
         if is_allowed {
             self.leg.rcpt(rcpt.forward_path.as_octets(), rcpt.params.as_octets());
         } else if self.open() == 0 {
@@ -223,29 +199,24 @@ impl<O: Store> Handler for PureProxy<'_, O> {
     fn data(&mut self) -> Answer<'_> {
         self.leg.data();
         self.ask(Turn::Server);
-        self.head = None;
+        self.passage.restart();
         Answer::Later
     }
 
     fn text(&mut self, octets: &[u8]) -> Flow<'_> {
         self.begin();
-        let mut octets = octets;
-        while let Some(part) = self.head.as_mut().and_then(|head| head.next(&mut octets)) {
-            self.pass(part);
-        }
-        if self.head.as_ref().is_some_and(|head| head.received() >= HOPS) {
-            return Flow::Refuse(TOO_MANY_HOPS);
+        let Self { leg, passage, .. } = self;
+        passage.pass(octets, |octets| leg.text(octets));
+        if passage.has_too_many_hops() {
+            return Flow::Refuse(Passage::TOO_MANY_HOPS);
         }
         Flow::Continue
     }
 
     fn message(&mut self, _: u16) -> Answer<'_> {
         self.begin();
-        if self.adds_x_peer {
-            while let Some(part) = self.head.as_mut().and_then(Head::end) {
-                self.pass(part);
-            }
-        }
+        let Self { leg, passage, .. } = self;
+        passage.end(|octets| leg.text(octets));
         self.leg.end_text();
         self.ask(Turn::Server);
         Answer::Later
@@ -276,12 +247,7 @@ impl<O: Store> Handler for PureProxy<'_, O> {
     fn room(&mut self, _: &Waker) -> usize {
         // Of what is free then.
         self.begin();
-        match self.leg.room() {
-            usize::MAX => usize::MAX,
-            // Not ever smaller pieces.
-            room if room < 2 * RESERVE => 0,
-            room => room.wrapping_sub(RESERVE),
-        }
+        Passage::room(self.leg.room())
     }
 
     fn backlog(&self) -> u16 {
