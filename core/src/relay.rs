@@ -284,6 +284,13 @@ impl<O: Store> Leg<O> {
         }
     }
 
+    /// Takes the reply that waits, if it says yes to `command`.
+    pub fn skip(&mut self, command: Command) {
+        if self.held == Some(command) && self.client.reply().is_some_and(|reply| reply.is_positive()) {
+            self.held = None;
+        }
+    }
+
     /// As `answer`, for who has to know which it is.
     pub fn heard(&mut self) -> Heard<'_> {
         let open = self.client.open();

@@ -1,10 +1,13 @@
 //! Handlers that are ready to use, on devices and hosts alike.
 
 pub mod debugging;
+mod deliveries;
 mod fault;
 mod head;
 mod headers;
 mod lists;
+#[cfg(feature = "lmtp")]
+mod mailman_proxy;
 mod message;
 mod passage;
 mod pure_proxy;
@@ -14,10 +17,13 @@ pub mod spool;
 mod trace;
 mod unimplemented;
 
+pub use deliveries::Deliveries;
 pub use fault::Fault;
 pub use head::{Head, Part};
 pub use headers::{Field, Headers};
 pub use lists::{Found, Lists};
+#[cfg(feature = "lmtp")]
+pub use mailman_proxy::MailmanProxy;
 pub use message::{Message, Recipients};
 pub use pure_proxy::PureProxy;
 pub use rule::{At, Rule};

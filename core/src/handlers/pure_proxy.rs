@@ -127,17 +127,15 @@ impl<'c, O: Store> PureProxy<'c, O> {
 
     /// The server greeted, and said what it can do.
     fn hear_hello(&mut self) -> Answer<'_> {
-        loop {
-            match self.leg.heard() {
-                Heard::Later => return Answer::Later,
-                Heard::Reply(Command::Greeting, reply) if reply.is_positive() => continue,
-                Heard::Reply(_, reply) if reply.is_positive() => {}
-                // Its next MAIL says why.
-                Heard::Reply(..) | Heard::Gone(_) => self.leg.close(),
-            }
-            self.asked = Asked::Turns(Turns::new());
-            return Answer::Accept;
+        self.leg.skip(Command::Greeting);
+        match self.leg.heard() {
+            Heard::Later => return Answer::Later,
+            Heard::Reply(_, reply) if reply.is_positive() => {}
+            // Its next MAIL says why.
+            Heard::Reply(..) | Heard::Gone(_) => self.leg.close(),
         }
+        self.asked = Asked::Turns(Turns::new());
+        Answer::Accept
     }
 
     fn hear_greeting(&mut self) -> Answer<'_> {
