@@ -1,7 +1,7 @@
 //! The host's SMTP server: [`smtpd_core`] driven by tokio.
 //!
 //! [`Server`] listens and gives each connection a handler of its own: a [`Handler`] that never blocks, one that may
-//! ([`Server::run_blocking`]), or an [`AsyncHandler`]. [`process_message`] makes a handler of a function that gets
+//! ([`Server::run_blocking`]), an [`AsyncHandler`], or a [`Relay`] ([`Server::run_relay`]). [`process_message`] makes a handler of a function that gets
 //! whole messages. The command `smtpd` is built from these parts.
 //!
 //! [`Server::spawn`] needs no runtime: a test suite has a server in a line. What went wrong where no client can be told is
@@ -13,6 +13,7 @@ mod async_connection;
 mod async_handler;
 mod connection;
 mod debugging;
+mod dial;
 mod envelope;
 mod files;
 mod lists;
@@ -22,20 +23,25 @@ mod out;
 mod patient;
 mod places;
 mod pool;
+mod relay_connection;
 mod running;
 mod server;
+mod upstream;
 mod waiting;
 
 pub use async_handler::AsyncHandler;
 pub use debugging::Printer;
+pub use dial::{Dial, Direct, Remotes};
 pub use files::Files;
 pub use lists::{Mailman2, Maps, Wrapper};
 pub use memory::Memory;
 pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_message};
+pub use pool::PooledOutput;
 pub use running::Running;
 pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
 pub use smtpd_core::handlers::{Found, Lists, Sink, Unimplemented};
+pub use smtpd_core::relay::{Leg, Relay};
 pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,
     Timers, Verify,
