@@ -1,6 +1,6 @@
 //! What the programs run in: processes that do not outlive the test, folders that go with it, ports that are free.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
+/// The file of what a program says.
+const SAID: &str = "said";
+
 /// A program that is ended when this is dropped, and also when the test's own process ends, in whichever way: a shell
 /// beside it waits for the end of a pipe, and is not to be interrupted.
 pub(crate) struct Process {
@@ -20,16 +23,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs a program that stays.
-    pub(crate) fn run(command: &[&str]) -> Result<Self, Failed> {
-        Self::script(r#"trap "" INT; "$@" & child=$!; cat; kill -9 $child; wait $child"#, command)
+    /// Runs a program that stays; what it says goes to a file of `folder`.
+    pub(crate) fn run(folder: &Folder, command: &[&str]) -> Result<Self, Failed> {
+        Self::script(folder, r#"trap "" INT; "$@" & child=$!; cat; kill -9 $child; wait $child"#, command)
     }
 
     /// Runs a script that starts something, then `cat`, and then ends what it started.
-    pub(crate) fn script(script: &str, arguments: &[&str]) -> Result<Self, Failed> {
+    pub(crate) fn script(folder: &Folder, script: &str, arguments: &[&str]) -> Result<Self, Failed> {
+        let said = File::create(folder.of(SAID))?;
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "sh"]).args(arguments).stdin(Stdio::piped());
-        let mut shell = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut shell = command.stdout(said.try_clone()?).stderr(said).spawn()?;
         Ok(Self { pipe: shell.stdin.take(), shell })
     }
 }
@@ -65,6 +69,11 @@ impl Folder {
         self.0.join(name).to_string_lossy().into_owned()
     }
 
+    /// What the program said that runs in it.
+    pub(crate) fn said(&self) -> String {
+        fs::read(self.of(SAID)).map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default()
+    }
+
     /// A folder in it that anybody may write to.
     pub(crate) fn open(&self, name: &str) -> Result<String, Failed> {
         let path = self.of(name);
@@ -93,8 +102,8 @@ pub(crate) fn free_address() -> Result<SocketAddr, Failed> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-/// Waits until somebody greets there.
-pub(crate) fn wait_for(address: SocketAddr) -> Result<(), Failed> {
+/// Waits until the program of the folder greets there.
+pub(crate) fn wait_for(address: SocketAddr, folder: &Folder) -> Result<(), Failed> {
     let greeting = || {
         let stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
@@ -102,7 +111,7 @@ pub(crate) fn wait_for(address: SocketAddr) -> Result<(), Failed> {
         BufReader::new(stream).read_line(&mut line).ok()?;
         line.starts_with("220").then_some(())
     };
-    until(Duration::from_secs(20), greeting).ok_or_else(|| format!("nobody greets at {address}").into())
+    until(Duration::from_secs(20), greeting).ok_or_else(|| format!("nobody greets: {}", folder.said()).into())
 }
 
 /// What comes in time.

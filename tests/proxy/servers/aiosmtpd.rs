@@ -17,7 +17,7 @@ fn start() -> Result<Running, Failed> {
     let folder = Folder::new("aiosmtpd")?;
     let address = free_address()?;
     let kept = folder.open("kept")?;
-    let process = Process::run(&[PYTHON, "tests/proxy/servers/aiosmtpd.py", &kept, &address.port().to_string()])?;
-    wait_for(address)?;
+    let process = Process::run(&folder, &[PYTHON, "tests/proxy/servers/keep.py", &kept, &address.port().to_string()])?;
+    wait_for(address, &folder)?;
     Ok(Running { address, arrivals: kept_by_script, kept: kept.into(), _process: process, _folder: folder })
 }

@@ -61,7 +61,7 @@ fn start() -> Result<Running, Failed> {
         address.port()
     );
     fs::write(&configuration, text)?;
-    let process = Process::run(&[&exim, "-C", &configuration, "-bdf"])?;
-    wait_for(address)?;
+    let process = Process::run(&folder, &[&exim, "-C", &configuration, "-bdf"])?;
+    wait_for(address, &folder)?;
     Ok(Running { address, arrivals: kept_by_script, kept: kept.into(), _process: process, _folder: folder })
 }

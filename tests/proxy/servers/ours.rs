@@ -68,9 +68,10 @@ fn run(folder: &Folder, arguments: &[&str]) -> Result<(SocketAddr, Process), Fai
     let (command, port_file) = (command(), folder.of("port"));
     let mut line = vec![command.to_str().ok_or("a path that is no text")?, "-n", "--port-file", &port_file];
     line.extend_from_slice(arguments);
-    let process = Process::run(&line)?;
+    let process = Process::run(folder, &line)?;
     let port = || fs::read_to_string(&port_file).ok()?.trim().parse().ok();
-    let port: u16 = until(Duration::from_secs(10), port).ok_or_else(|| format!("no port after 10 s: {line:?}"))?;
+    let port: u16 = until(Duration::from_secs(10), port)
+        .ok_or_else(|| format!("no port after 10 s: {line:?}: {}", folder.said()))?;
     Ok(((Ipv4Addr::LOCALHOST, port).into(), process))
 }
 

@@ -28,8 +28,8 @@ fn start() -> Result<Running, Failed> {
     fs::write(folder.of("configuration/main.cf"), main(&folder))?;
     fs::write(folder.of("configuration/master.cf"), master(&address.to_string(), &keep, &kept))?;
     let script = r#"trap "" INT; postfix -c "$1" start; cat; postfix -c "$1" stop"#;
-    let process = Process::script(script, &[&configuration])?;
-    wait_for(address)?;
+    let process = Process::script(&folder, script, &[&configuration])?;
+    wait_for(address, &folder)?;
     Ok(Running { address, arrivals: kept_by_script, kept: kept.into(), _process: process, _folder: folder })
 }
 

@@ -37,8 +37,8 @@ impl Sink {
             command.extend(["-u", "nobody"]);
         }
         command.extend([&listen, "1000"]);
-        let process = Process::run(&command)?;
-        wait_for(address)?;
+        let process = Process::run(&folder, &command)?;
+        wait_for(address, &folder)?;
         Ok(Self { address, kept: kept.into(), _process: process, _folder: folder })
     }
 
@@ -46,9 +46,14 @@ impl Sink {
     pub(crate) fn arrivals(&self) -> Result<Vec<Kept>, Failed> {
         let mut arrivals = Vec::new();
         for entry in fs::read_dir(&self.kept)? {
-            let octets = fs::read(entry?.path())?;
-            let recipients = octets.split(|octet| *octet == b'\n').filter(|line| line.starts_with(b"X-Rcpt-Args: "));
-            arrivals.push(Kept { recipients: recipients.count(), octets: octets.len() });
+            let text = fs::read(entry?.path())?;
+            let mut mail = Kept { recipients: 0, octets: 0 };
+            for line in text.split_inclusive(|octet| *octet == b'\n') {
+                mail.recipients += usize::from(line.starts_with(b"X-Rcpt-Args: "));
+                // It keeps LF of CRLF.
+                mail.octets += line.len() + 1;
+            }
+            arrivals.push(mail);
         }
         Ok(arrivals)
     }

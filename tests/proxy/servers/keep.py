@@ -1,4 +1,4 @@
-"""aiosmtpd.py FOLDER PORT: keeps each mail in files of FOLDER, as keep.sh does."""
+"""keep.py FOLDER PORT: aiosmtpd, which keeps each mail in files of FOLDER, as keep.sh does."""
 
 import asyncio
 import os
