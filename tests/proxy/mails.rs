@@ -1,5 +1,7 @@
 //! Mails of random shape, the same ones for a seed in every run.
 
+use libtest_mimic::Failed;
+
 use crate::random::Random;
 
 /// Octets that the texts of all mails for a server have at most.
@@ -79,7 +81,8 @@ impl Mails {
         let head = match (size, random.below(10)) {
             (0, _) => return (Head::Fields, text),
             (1_000.., 4..) => Head::Whole,
-            (30.., 0 | 1) => Head::Fields,
+            // Servers keep header sections in memory, and have limits for them.
+            (30..=LONGEST_LINE, 0 | 1) => Head::Fields,
             (_, 2) => Head::Empty,
             _ => Head::Missing,
         };
@@ -92,8 +95,7 @@ impl Mails {
                 text.extend_from_slice(b"\r\n\r\n");
             }
             Head::Fields => {
-                // Servers keep header sections in memory, and have limits for them.
-                let length = size.min(LONGEST_LINE) - b"Comments: \r\n".len();
+                let length = size - b"Comments: \r\n".len();
                 text.extend_from_slice(b"Comments: ");
                 self.pools[0].put(random, length, &mut text);
                 text.extend_from_slice(b"\r\n");
@@ -130,6 +132,61 @@ impl Mails {
             text.extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// There are mails of every shape among those that a server gets.
+pub(crate) fn are_of_every_shape(mails: &Mails) -> Result<(), Failed> {
+    let (mut octets, mut missing) = (
+        0,
+        vec![
+            "no octet",
+            "5 MiB",
+            "100 recipients",
+            "one recipient",
+            "fields only",
+            "an empty line first",
+            "no fields",
+            "a header section",
+            "a dot alone",
+            "two dots alone",
+            "8-bit octets",
+            "NUL",
+            "a line of 3,000 octets",
+            "empty lines",
+            "lock step",
+            "pipelined",
+        ],
+    );
+    for number in 0..mails.len() {
+        let Mail { to, text, head, is_pipelined, .. } = mails.mail(number);
+        octets += text.len();
+        missing.retain(|shape| !match *shape {
+            "no octet" => text.is_empty(),
+            "5 MiB" => text.len() + 1 >= LARGEST,
+            "100 recipients" => to.len() == MOST_RECIPIENTS,
+            "one recipient" => to.len() == 1 && !text.is_empty(),
+            "fields only" => head == Head::Fields && !text.is_empty(),
+            "an empty line first" => head == Head::Empty,
+            "no fields" => head == Head::Missing,
+            "a header section" => head == Head::Whole,
+            "a dot alone" => holds(&text, b"\r\n.\r\n"),
+            "two dots alone" => holds(&text, b"\r\n..\r\n"),
+            "8-bit octets" => !text.is_ascii(),
+            "NUL" => text.contains(&0),
+            "a line of 3,000 octets" => text.split(|octet| *octet == b'\n').any(|line| line.len() > 3_000),
+            "empty lines" => holds(&text, b"\r\n\r\n\r\n"),
+            "lock step" => !is_pipelined,
+            _ => is_pipelined,
+        });
+    }
+    match (octets <= ALL, missing.is_empty()) {
+        (true, true) => Ok(()),
+        _ => Err(format!("{octets} octets; no mail has {missing:?}").into()),
+    }
+}
+
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 /// The sender of a mail.

@@ -50,6 +50,10 @@ fn main() -> ExitCode {
         ways.push(Way::Proxy);
     }
     let mut trials = Vec::new();
+    for count in [DIRECT, THROUGH] {
+        let test = move || mails::are_of_every_shape(&Mails::new(SEED, count));
+        trials.push(Trial::test(format!("mails::{count}_of_every_shape"), test));
+    }
     for way in ways {
         let (name, count) = match way {
             Way::Direct => ("direct", DIRECT),
