@@ -93,7 +93,8 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        // What a server had started may still write there.
+        until(Duration::from_secs(2), || fs::remove_dir_all(&self.0).ok());
     }
 }
 
