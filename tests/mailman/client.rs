@@ -108,6 +108,16 @@ impl Client {
         mail.to.iter().map(|to| self.rcpt(to)).collect()
     }
 
+    /// The same up to DATA in one write: what each RCPT is answered.
+    pub(crate) fn pipelined(&mut self, mail: &Mail) -> Result<Vec<Reply>, Failed> {
+        let rcpts: String = mail.to.iter().map(|to| format!("RCPT TO:<{to}>\r\n")).collect();
+        self.text(&format!("MAIL FROM:<{}>\r\n{rcpts}DATA\r\n", mail.from))?;
+        self.hear()?.is(250)?;
+        let replies = mail.to.iter().map(|_| self.hear()).collect::<Result<_, _>>()?;
+        self.hear()?.is(354)?;
+        Ok(replies)
+    }
+
     pub(crate) fn rcpt(&mut self, to: &str) -> Result<Reply, Failed> {
         let reply = self.say(&format!("RCPT TO:<{to}>"))?;
         self.accepted += usize::from(reply.0.starts_with("250"));
@@ -146,7 +156,7 @@ impl Client {
         self.hear()
     }
 
-    fn hear(&mut self) -> Result<Reply, Failed> {
+    pub(crate) fn hear(&mut self) -> Result<Reply, Failed> {
         loop {
             let mut line = String::new();
             if self.stream.read_line(&mut line)? == 0 {

@@ -66,6 +66,8 @@ const THROUGH: &[ProxyTest] = &[
     ("proxy::what is not in the map goes upstream", through::not_in_map),
     ("proxy::a list and another get one mail once each", mixed::both),
     ("proxy::two lists and two others get one mail once each", mixed::several),
+    ("proxy::pipelined recipients have a reply each", mixed::pipelined),
+    ("proxy::twenty sessions at once", mixed::at_once),
     ("proxy::mails of one session do not mix", mixed::one_session),
     ("proxy::a recipient who is refused upstream keeps nobody from the mail", mixed::recipient_refused),
     ("proxy::a text that is refused upstream does not get to the list", mixed::text_refused),

@@ -28,6 +28,33 @@ pub(crate) fn several(setting: &Setting<'_>) -> Result<(), Failed> {
     setting.upstream.has(&mail.subject, &[ANT.address, BEES.address], 0)
 }
 
+/// Each reply is that of its own recipient, whichever server answers first.
+pub(crate) fn pipelined(setting: &Setting<'_>) -> Result<(), Failed> {
+    setting.upstream.answer_rcpt(OTHER_FRIEND, "550 5.1.1 No such user here");
+    let mail = Mail::new(ANNE, &[OTHER_FRIEND, ANT.address, OTHER_FRIEND, FRIEND], &subject("pipelined"));
+    let mut client = setting.way().connect()?;
+    for (reply, code) in client.pipelined(&mail)?.iter().zip([550, 250, 550, 250]) {
+        reply.is(code)?;
+    }
+    client.text(&mail.text)?;
+    client.dot()?.is(250)?;
+    setting.both_once(&mail)
+}
+
+pub(crate) fn at_once(setting: &Setting<'_>) -> Result<(), Failed> {
+    let mails: Vec<Mail> = (0..20).map(|_| mixed("one of many")).collect();
+    std::thread::scope(|scope| {
+        let sessions: Vec<_> = mails.iter().map(|mail| scope.spawn(|| setting.way().send(mail))).collect();
+        sessions.into_iter().try_for_each(|session| session.join().map_err(|_| "a panic")?)
+    })?;
+    setting.core.barrier(&ANT)?;
+    for mail in &mails {
+        setting.core.outgoing.has(&mail.subject, ANT.members, 1)?;
+        setting.upstream.has(&mail.subject, &[FRIEND], 1)?;
+    }
+    Ok(())
+}
+
 /// Nothing of one mail is left when the next comes.
 pub(crate) fn one_session(setting: &Setting<'_>) -> Result<(), Failed> {
     let given_up = mixed("given up");
