@@ -71,11 +71,7 @@ enum Link {
     /// It stands and has to go.
     Unwanted(Loss),
     /// It stands and has to go, and another one is wanted then.
-<<<<<<< HEAD
-    Renewed,
-=======
     Outdated,
->>>>>>> faults
     /// It is gone, or could not be had.
     Lost(Loss),
 }
@@ -191,15 +187,6 @@ impl<O: Store> Leg<O> {
 
     /// Connects, if there is no connection or only one that has to go; its greeting is an answer like all others.
     pub fn open(&mut self) {
-<<<<<<< HEAD
-        self.link = match self.link {
-            Link::Wanted | Link::Open | Link::Renewed => return,
-            Link::Idle | Link::Lost(_) => Link::Wanted,
-            Link::Leaving | Link::Unwanted(_) => Link::Renewed,
-        };
-        self.client.restart();
-        (self.held, self.own, self.stale, self.needed) = (None, 0, 0, Extensions::NONE);
-=======
         let link = match self.link {
             Link::Idle | Link::Lost(_) => Link::Wanted,
             Link::Leaving | Link::Unwanted(_) => Link::Outdated,
@@ -208,7 +195,6 @@ impl<O: Store> Leg<O> {
         self.client.restart();
         (self.link, self.held, self.own, self.stale) = (link, None, 0, 0);
         self.needed = Extensions::NONE;
->>>>>>> faults
     }
 
     /// Says EHLO (or HELO, if that is refused), or LHLO.
@@ -220,11 +206,7 @@ impl<O: Store> Leg<O> {
     /// Says MAIL: path without angle brackets, parameters. A connection that is gone is made anew, and greeted; if that server
     /// then lacks 8BITMIME and `needed` holds it, MAIL is answered 554 5.6.3.
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8], needed: Extensions) {
-<<<<<<< HEAD
-        if !matches!(self.link, Link::Wanted | Link::Open | Link::Renewed) {
-=======
         if !matches!(self.link, Link::Wanted | Link::Open | Link::Outdated) {
->>>>>>> faults
             self.open();
             self.hello();
             (self.own, self.needed) = (2, needed);
@@ -380,11 +362,7 @@ impl<O: Store> Leg<O> {
     pub fn need(&self) -> Need {
         match self.link {
             Link::Wanted => Need::Connect(self.address),
-<<<<<<< HEAD
-            Link::Unwanted(_) | Link::Renewed => Need::Close,
-=======
             Link::Unwanted(_) | Link::Outdated => Need::Close,
->>>>>>> faults
             Link::Leaving if self.client.is_sent() => Need::Close,
             _ => Need::Nothing,
         }
@@ -395,13 +373,8 @@ impl<O: Store> Leg<O> {
     pub fn patience(&self) -> Patience {
         let patience = self.client.patience();
         match self.link {
-<<<<<<< HEAD
-            Link::Wanted | Link::Renewed => Patience { secs: self.connect, ..patience },
-            Link::Open | Link::Leaving => patience,
-=======
-            Link::Wanted => Patience { secs: self.connect, ..patience },
+            Link::Wanted | Link::Outdated => Patience { secs: self.connect, ..patience },
             Link::Open | Link::Leaving if self.held.is_none() => patience,
->>>>>>> faults
             _ => Patience { secs: 0, ..patience },
         }
     }
@@ -424,11 +397,7 @@ impl<O: Store> Leg<O> {
     pub fn lost(&mut self) {
         self.link = match self.link {
             Link::Leaving | Link::Idle => Link::Idle,
-<<<<<<< HEAD
-            Link::Renewed => Link::Wanted,
-=======
             Link::Outdated => Link::Wanted,
->>>>>>> faults
             Link::Wanted => Link::Lost(Loss::Away),
             Link::Open => Link::Lost(Loss::Broken),
             Link::Unwanted(loss) | Link::Lost(loss) => Link::Lost(loss),
@@ -487,11 +456,7 @@ impl<O: Store> Leg<O> {
 
     fn drop_connection(&mut self, loss: Loss) {
         self.link = match self.link {
-<<<<<<< HEAD
-            Link::Wanted | Link::Open | Link::Leaving | Link::Renewed => Link::Unwanted(loss),
-=======
             Link::Wanted | Link::Open | Link::Leaving | Link::Outdated => Link::Unwanted(loss),
->>>>>>> faults
             link => link,
         };
     }

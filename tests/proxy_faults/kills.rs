@@ -71,7 +71,8 @@ fn mail(chance: &mut Chance, number: u64) -> Kept {
     let to = to.collect();
     let mut text = format!("Subject: {number}\r\n\r\n").into_bytes();
     for _ in 0..chance.below(30) {
-        let line = chance.of(&[".", "..", ". dot", "", "a line of text", "\t.", "....", "MAIL FROM:<x@y.example>", "250 OK"]);
+        let line =
+            chance.of(&[".", "..", ". dot", "", "a line of text", "\t.", "....", "MAIL FROM:<x@y.example>", "250 OK"]);
         text.extend_from_slice(line.as_bytes());
         text.extend_from_slice(b"\r\n");
     }

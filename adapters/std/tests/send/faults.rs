@@ -124,7 +124,7 @@ async fn it_says_something_between_mails() {
         let script = format!("{first}@+1s\n{between}{}", if between.contains("drop") { "" } else { "C: {...}\n" });
         let client = async |wire| {
             let mut client = builder().over(wire).await.unwrap();
-            client.send(FROM, &TO[..1], MAIL).await.unwrap();
+            let _ = client.send(FROM, &TO[..1], MAIL).await.unwrap();
             tokio::time::sleep(Duration::from_secs(2)).await;
             client.send(FROM, &TO[..1], MAIL).await.unwrap_err()
         };
