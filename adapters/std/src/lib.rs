@@ -16,6 +16,7 @@ mod debugging;
 mod dial;
 mod envelope;
 mod files;
+mod lists;
 mod memory;
 mod message;
 mod out;
@@ -32,13 +33,14 @@ pub use async_handler::AsyncHandler;
 pub use debugging::Printer;
 pub use dial::{Dial, Direct, Remotes};
 pub use files::Files;
+pub use lists::{Mailman2, Maps, Wrapper};
 pub use memory::Memory;
 pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_message};
 pub use pool::PooledOutput;
 pub use running::Running;
 pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
-pub use smtpd_core::handlers::{Sink, Unimplemented};
+pub use smtpd_core::handlers::{Found, Lists, Sink, Unimplemented};
 pub use smtpd_core::relay::{Leg, Relay};
 pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,

@@ -38,6 +38,7 @@ impl<O: Store> Outbox<O> {
 
     /// For a new connection.
     pub(crate) fn restart(&mut self) {
+        self.text = Text::None;
         self.empty();
         (self.in_flight, self.asked) = (1, 1);
     }

@@ -53,8 +53,9 @@ pub struct Session<L: Store = Vec<u8, 512>, O: Store = Vec<u8, 2048>> {
     reading: Reading,
     encoder: Encoder,
     phase: Phase,
-    /// What the server offered, once it did.
-    offer: Option<Offer>,
+    /// What the server offered: whole once it greeted.
+    offer: Offer,
+    is_greeted: bool,
     /// Recipients of the transaction that were accepted.
     recipients: u16,
     epoch: u32,
@@ -127,7 +128,8 @@ impl<L: Store, O: Store> Session<L, O> {
             reading: Reading::Begun,
             encoder: Encoder::new(),
             phase: Phase::Commands,
-            offer: None,
+            offer: Offer::NONE,
+            is_greeted: false,
             recipients: 0,
             epoch: 0,
             reply,
@@ -153,7 +155,8 @@ impl<L: Store, O: Store> Session<L, O> {
     /// As new, for another connection, with the same timers and protocol.
     pub fn restart(&mut self) {
         (self.order, self.reader, self.encoder) = (Order::new(), ReplyReader::new(), Encoder::new());
-        (self.phase, self.reading, self.offer, self.recipients) = (Phase::Commands, Reading::Begun, None, 0);
+        (self.phase, self.reading, self.recipients) = (Phase::Commands, Reading::Begun, 0);
+        (self.offer, self.is_greeted) = (Offer::NONE, false);
         self.epoch = self.epoch.wrapping_add(1);
         self.reply.release();
         self.outbox.restart();
@@ -164,20 +167,18 @@ impl<L: Store, O: Store> Session<L, O> {
     /// # Errors
     /// [`Error::Full`] (both must fit), [`Error::OutOfOrder`], [`Error::Octets`].
     pub fn hello(&mut self, name: &[u8]) -> Result<(), Error> {
-        let offer = self.offer.take();
-        if self.is_lmtp() {
-            self.command(Command::Hello, &[b"LHLO ", name, b"\r\n"]).inspect_err(|_| self.offer = offer)?;
-            return Ok(());
-        }
+        let verb = if self.is_lmtp() { b"LHLO " } else { b"EHLO " };
         let len = name.len().saturating_add(7);
         if self.outbox.room() < len.saturating_mul(2) {
-            self.offer = offer;
             return Err(Error::Full);
         }
-        self.command(Command::Hello, &[b"EHLO ", name, b"\r\n"]).inspect_err(|_| self.offer = offer)?;
-        if self.outbox.push(&[b"HELO ", name, b"\r\n"]).is_some() {
+        self.put(Command::Hello, &[verb, name, b"\r\n"])?;
+        if !self.is_lmtp() && self.outbox.push(&[b"HELO ", name, b"\r\n"]).is_some() {
             self.outbox.spare_last(len);
         }
+        // Not to be followed by anything before its answer.
+        (self.offer, self.is_greeted) = (Offer::NONE, false);
+        self.release();
         Ok(())
     }
 
@@ -189,8 +190,8 @@ impl<L: Store, O: Store> Session<L, O> {
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8]) -> Result<(), Error> {
         let space = if params.is_empty() { &b""[..] } else { b" " };
         let at = self.put(Command::Mail, &[b"MAIL FROM:<", reverse_path, b">", space, params, b"\r\n"])?;
-        if let Some(offer) = self.offer {
-            self.outbox.trim(at, offer);
+        if self.is_greeted {
+            self.outbox.trim(at, self.offer);
         }
         self.release();
         Ok(())
@@ -326,16 +327,22 @@ impl<L: Store, O: Store> Session<L, O> {
         (self.reading != Reading::Begun).then(|| self.reader.reply(self.reply.octets()))
     }
 
+    /// Whether the server said yes to EHLO, HELO or LHLO.
+    #[must_use]
+    pub const fn is_greeted(&self) -> bool {
+        self.is_greeted
+    }
+
     /// The extensions that the server offered in its reply to EHLO, as far as they are known here.
     #[must_use]
     pub fn extensions(&self) -> Extensions {
-        self.offer.map_or(Extensions::NONE, |offer| offer.extensions)
+        if self.is_greeted { self.offer.extensions } else { Extensions::NONE }
     }
 
     /// The greatest message that the server takes, in octets; 0: it did not say.
     #[must_use]
     pub fn size(&self) -> u32 {
-        self.offer.map_or(0, |offer| offer.size)
+        if self.is_greeted { self.offer.size } else { 0 }
     }
 
     /// Replies that have not come, those to the connection itself and to the end of the text among them.
@@ -446,7 +453,7 @@ impl<L: Store, O: Store> Session<L, O> {
     fn extension(&mut self, begin: usize) {
         let line = self.reply.octets().get(begin..).unwrap_or(b"");
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        self.offer.get_or_insert(Offer::NONE).read(line);
+        self.offer.read(line);
     }
 
     /// The reply is complete: which command it answers; none: the session itself goes on with HELO.
@@ -494,7 +501,7 @@ impl<L: Store, O: Store> Session<L, O> {
     fn hello_answered(&mut self, code: u16) -> bool {
         if self.outbox.settle(code >= 500) {
             let _ = self.order.push_front(Command::Hello);
-            self.offer = None;
+            self.offer = Offer::NONE;
             self.release();
             return true;
         }
@@ -502,9 +509,11 @@ impl<L: Store, O: Store> Session<L, O> {
             self.extension(at.wrapping_add(1));
             self.reply.view().truncate(at);
         }
-        let offer = self.offer.filter(|_| code < 400).unwrap_or(Offer::NONE);
-        self.offer = Some(offer);
-        self.outbox.trim(self.outbox.front(), offer);
+        self.is_greeted = code < 400;
+        if !self.is_greeted {
+            self.offer = Offer::NONE;
+        }
+        self.outbox.trim(self.outbox.front(), self.offer);
         false
     }
 
