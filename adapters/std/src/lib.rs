@@ -4,6 +4,8 @@
 //! ([`Server::run_blocking`]), an [`AsyncHandler`], or a [`Relay`] ([`Server::run_relay`]). [`process_message`] makes a handler of a function that gets
 //! whole messages. The command `smtpd` is built from these parts.
 //!
+//! [`send`] sends one mail, a [`Client`] many.
+//!
 //! [`Server::spawn`] needs no runtime: a test suite has a server in a line. What went wrong where no client can be told is
 //! told to `tracing`: see its subscribers (`tracing_subscriber::fmt::init()`).
 //!
@@ -11,6 +13,7 @@
 
 mod async_connection;
 mod async_handler;
+pub mod client;
 mod connection;
 mod debugging;
 mod dial;
@@ -30,6 +33,7 @@ mod upstream;
 mod waiting;
 
 pub use async_handler::AsyncHandler;
+pub use client::{Client, send, send_blocking};
 pub use debugging::Printer;
 pub use dial::{Dial, Direct, Remotes};
 pub use files::Files;

@@ -295,9 +295,9 @@ fn a_client_that_goes_leaves_no_message() {
                     thread::sleep(Duration::from_millis(100));
                 }
                 if is_reset {
-                    client.reset()
+                    client.reset();
                 } else {
-                    drop(client)
+                    drop(client);
                 }
                 let said = upstream.finish();
                 if step < 4 {
