@@ -264,29 +264,29 @@ impl Encoder {
     /// they are.
     pub fn push(&mut self, text: &[u8], out: &mut VecView<u8>) -> usize {
         let mut rest = text;
-        // Octets that are left where a block is looked at again: one that has to be changed is not looked at twice.
+        // Octets that are left where blocks are looked at again: one that has to be changed is not looked at twice.
         let mut next_block = usize::MAX;
         while let Some(octet) = rest.first() {
+            let room = out.capacity().saturating_sub(out.len());
+            let open = rest.get(..room).unwrap_or(rest);
+            let is_due = VECTORS && rest.len() <= next_block;
             let (written, length, after): (&[u8], usize, After) = match (octet, self.after) {
                 (b'\n', After::Cr) => (b"", 1, After::End),
                 (b'\n', _) => (b"\r\n", 1, After::End),
-                (b'\r', _) => (b"\r\n", 1, After::Cr),
                 (b'.', After::End | After::Cr) => (b"..", 1, After::Octet),
-                _ => {
-                    let room = out.capacity().saturating_sub(out.len());
-                    let open = rest.get(..room).unwrap_or(rest);
-                    let unchanged = if VECTORS && rest.len() <= next_block { unchanged_blocks(open) } else { b"" };
-                    match unchanged {
-                        [] => {
-                            if VECTORS && rest.len() <= next_block {
-                                next_block = rest.len().saturating_sub(BLOCK);
-                            }
-                            let run = within_line(open);
-                            (run, run.len(), After::Octet)
-                        }
-                        [.., b'\n'] => (unchanged, unchanged.len(), After::End),
-                        _ => (unchanged, unchanged.len(), After::Octet),
+                _ if is_due => match unchanged_blocks(open) {
+                    [] => {
+                        next_block = rest.len().saturating_sub(BLOCK);
+                        continue;
                     }
+                    blocks @ [.., b'\n'] => (blocks, blocks.len(), After::End),
+                    blocks => (blocks, blocks.len(), After::Octet),
+                },
+                (b'\r', _) if rest.get(1) == Some(&b'\n') => (b"\r\n", 2, After::End),
+                (b'\r', _) => (b"\r\n", 1, After::Cr),
+                _ => {
+                    let run = within_line(open);
+                    (run, run.len(), After::Octet)
                 }
             };
             if length == 0 || out.extend_from_slice(written).is_err() {
