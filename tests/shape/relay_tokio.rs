@@ -15,7 +15,7 @@ pub(crate) struct OnTokio(pub(crate) Handle);
 
 impl Driver for OnTokio {
     fn name(&self) -> &'static str {
-        "relay-tokio"
+        "relay-tokio-tcp"
     }
 
     fn connect<'s>(&self, script: &'s Script, actor: Actor) -> Box<dyn Connection + 's> {

@@ -67,10 +67,10 @@ impl<'c, R: Relay, D: Dial> RelayConnection<'c, R, D> {
         // Text that can't go on is not read at all: it would only be kept.
         let is_held = is_text && self.upstreams.iter().any(|upstream| upstream.is_blocked);
         let mut has_moved = self.client.turn(cx, is_held);
-        if self.client.is_faulty() {
-            return has_moved;
-        }
         for number in 0..self.upstreams.len() {
+            if self.client.is_faulty() {
+                break;
+            }
             has_moved |= self.turn_leg(cx, number, is_text);
         }
         has_moved
@@ -86,15 +86,25 @@ impl<'c, R: Relay, D: Dial> RelayConnection<'c, R, D> {
             Turn::Sent => is_text,
             Turn::Input(buffer, filled) => {
                 let (octets, _) = buffer.split_at(filled);
-                self.receive(number, octets, cx.waker());
+                let taken = self.receive(number, octets, cx.waker());
+                if let Some(upstream) = self.upstreams.get_mut(number) {
+                    upstream.keep(octets.split_at(taken).1);
+                }
                 true
             }
-            Turn::Kept(octets) => self.receive(number, &octets, cx.waker()),
+            Turn::Kept(octets) => {
+                let taken = self.receive(number, &octets, cx.waker());
+                if let Some(upstream) = self.upstreams.get_mut(number) {
+                    upstream.put_back(octets, taken);
+                }
+                taken > 0
+            }
         }
     }
 
-    /// Hands octets to a leg, reply after reply, and steps behind each, so that one write holds what all of them cause.
-    fn receive(&mut self, number: usize, octets: &[u8], waker: &Waker) -> bool {
+    /// Hands octets to a leg, reply after reply, and steps behind each, so that one write holds what all of them cause;
+    /// returns how much was taken.
+    fn receive(&mut self, number: usize, octets: &[u8], waker: &Waker) -> usize {
         let mut input = octets;
         while !input.is_empty() && !self.client.is_faulty() {
             let Some(leg) = self.client.handler().legs().get_mut(number) else { break };
@@ -105,10 +115,7 @@ impl<'c, R: Relay, D: Dial> RelayConnection<'c, R, D> {
             }
             self.client.go_on(waker);
         }
-        if let Some(upstream) = self.upstreams.get_mut(number) {
-            upstream.keep(input);
-        }
-        input.len() < octets.len()
+        octets.len() - input.len()
     }
 
     /// Ready when a leg's patience is over (none: it heard so), or the session's.

@@ -34,8 +34,6 @@ enum Link {
     None,
     Dialing(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
     Open(TcpStream),
-    /// Nothing can be written any more; what the server said before it went can still be read.
-    Read(TcpStream),
 }
 
 /// What a turn brought.
@@ -47,7 +45,7 @@ pub(crate) enum Turn {
     Sent,
     /// So many octets for the leg; what it does not take goes to `keep`.
     Input(Buffer, usize),
-    /// The same, kept from before.
+    /// The same, from before: to `put_back`.
     Kept(Vec<u8>),
 }
 
@@ -103,7 +101,7 @@ impl Upstream {
         if !self.kept.is_empty() {
             return Turn::Kept(std::mem::take(&mut self.kept));
         }
-        let (Link::Open(stream) | Link::Read(stream)) = &mut self.link else { return Turn::Nothing };
+        let Link::Open(stream) = &mut self.link else { return Turn::Nothing };
         let mut buffer = Buffer::take();
         let (octets, _) = buffer.split_at_mut(COMMANDS);
         let mut octets = ReadBuf::new(octets);
@@ -136,21 +134,24 @@ impl Upstream {
                     leg.sent(octets);
                     has_sent = true;
                 }
-                // Why it went may lie here unread.
-                Poll::Ready(_) => {
-                    self.link = match std::mem::take(&mut self.link) {
-                        Link::Open(stream) => Link::Read(stream),
-                        link => link,
-                    }
-                }
+                // It is gone, and why may lie here unread: whoever reads comes to its end.
+                Poll::Ready(_) => break,
             }
         }
         has_sent
     }
 
-    /// Puts back what the leg did not take.
+    /// Keeps what the leg did not take.
     pub(crate) fn keep(&mut self, octets: &[u8]) {
         self.kept.extend_from_slice(octets);
+    }
+
+    /// Keeps it further, but for what was `taken` now.
+    pub(crate) fn put_back(&mut self, mut kept: Vec<u8>, taken: usize) {
+        if taken < kept.len() {
+            kept.drain(..taken);
+            self.kept = kept;
+        }
     }
 
     /// The connection is gone, if there was one.
@@ -172,7 +173,6 @@ impl fmt::Debug for Link {
             Self::None => "None",
             Self::Dialing(_) => "Dialing",
             Self::Open(_) => "Open",
-            Self::Read(_) => "Read",
         })
     }
 }
