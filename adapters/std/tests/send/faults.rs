@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use smtpd_mock::{Bounds, Links, Played, Script, Side, explore, listen};
+use smtpd_mock::{Bounds, Link, Links, Played, Script, Side, explore, listen};
 use smtpd_std::client::{Client, Command, Error, Sent, Timers};
 
-use super::{FROM, HELLO, MAIL, PLAIN, TO, builder, meet, one};
+use super::{FROM, HELLO, MAIL, PLAIN, TO, builder, meet, one, over};
 
 /// What a server says and hears, by the command that it answers next.
 const STEPS: [(Command, &str); 6] = [
@@ -124,7 +124,7 @@ async fn it_says_something_between_mails() {
         let script = format!("{first}@+1s\n{between}{}", if between.contains("drop") { "" } else { "C: {...}\n" });
         let client = async |wire| {
             let mut client = builder().over(wire).await.unwrap();
-            client.send(FROM, &TO[..1], MAIL).await.unwrap();
+            assert_eq!(client.send(FROM, &TO[..1], MAIL).await.unwrap().accepted().count(), 1);
             tokio::time::sleep(Duration::from_secs(2)).await;
             client.send(FROM, &TO[..1], MAIL).await.unwrap_err()
         };
@@ -148,9 +148,24 @@ async fn it_goes_within_the_text() {
         let mail = "Subject: long\r\n".to_owned() + &"A line of text\r\n".repeat(100_000);
         client.send(FROM, &TO[..1], mail).await.unwrap_err()
     };
-    let links = Links { client: smtpd_mock::Link::new().window(4_096), ..Links::default() };
-    let (error, _) = super::over(links, &script, client).await;
+    let links = Links { client: Link::new().window(4_096), ..Links::default() };
+    let (error, _) = over(links, &script, client).await;
     assert!(matches!(&error, Error::Refused(Command::Message, reply) if reply.code == 421), "{error:?}");
+}
+
+/// It takes no more of the text.
+#[tokio::test(start_paused = true)]
+async fn it_hangs_within_the_text() {
+    let script = until(Command::Data) + "S: 354 Go on\nC: Subject: long\n!stall\n";
+    let client = async |wire| {
+        let mut client = builder().over(wire).await.unwrap();
+        let mail = "Subject: long\r\n".to_owned() + &"A line of text\r\n".repeat(100_000);
+        client.send(FROM, &TO[..1], mail).await.unwrap_err()
+    };
+    let links = Links { client: Link::new().window(4_096), ..Links::default() };
+    let (error, played) = over(links, &script, client).await;
+    assert!(matches!(&error, Error::TimedOut(Command::Message)), "{error:?}");
+    assert_eq!(played.took.as_secs(), 180);
 }
 
 /// The scripts that other clients meet in tests/faults, on a port.

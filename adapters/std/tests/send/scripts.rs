@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use smtpd_mock::{Link, Links};
 use smtpd_std::client::{Body, Command, Error};
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
@@ -49,7 +50,7 @@ async fn all_or_none() {
         let Error::SomeRefused(outcomes) = &refused else { panic!("{refused}") };
         assert_eq!(told(outcomes), "one@example.org Rcpt 250 OK; two@example.org Rcpt 450 4.2.1 Later");
         assert!(refused.is_transient());
-        client.send(FROM, &TO[..1], MAIL).await.unwrap();
+        assert_eq!(client.send(FROM, &TO[..1], MAIL).await.unwrap().accepted().count(), 1);
         client.quit().await.unwrap();
     };
     meet(&script, client).await;
@@ -72,7 +73,7 @@ async fn when_all_are_refused_nothing_is_left_behind() {
             let Error::RecipientsRefused(outcomes) = &refused else { panic!("{refused}") };
             assert_eq!(told(outcomes), "one@example.org Rcpt 550 5.1.1 No; two@example.org Rcpt 450 4.2.1 Later");
             assert!(refused.is_transient() && !refused.is_permanent(), "one of them may be tried again");
-            client.send(FROM, &TO[..2], MAIL).await.unwrap();
+            assert_eq!(client.send(FROM, &TO[..2], MAIL).await.unwrap().accepted().count(), 2);
             client.quit().await.unwrap();
         };
         meet(&script, client).await;
@@ -148,7 +149,7 @@ async fn octets_above_127() {
     .replace("\\r\\nS: 250", "\\r\\n\nS: 250");
     let client = async |wire| {
         let mut client = builder().eight_bit_as_is().over(wire).await.unwrap();
-        client.send(FROM, &TO[..1], b"\xfcber").await.unwrap();
+        assert_eq!(client.send(FROM, &TO[..1], b"\xfcber").await.unwrap().accepted().count(), 1);
         client.quit().await.unwrap();
     };
     meet(&as_is, client).await;
@@ -237,6 +238,27 @@ async fn a_group_costs_one_round_trip() {
         // Until the server hears QUIT: a trip for EHLO, those of the group, one for the text.
         assert_eq!(played.took.as_secs(), 2 * (1 + trips + 1 + 1));
     }
+}
+
+/// A server that sends its replies before it reads on, over a link that holds little: who only writes waits for ever.
+#[tokio::test(start_paused = true)]
+async fn replies_are_read_while_commands_are_sent() {
+    let text = "S: 354 Go on\nC: Subject: test\nC:\nC: Hi\nC: .\nS: 250 OK\n";
+    let mut script = format!("{HELLO}{SIZED}S: 250 OK\n");
+    for number in 1..=1_000 {
+        script += &format!("C: RCPT TO:<user{number}@example.org>\nS: 250 OK, this is one of many recipients\n");
+    }
+    script += &format!("C: DATA\n{text}{QUIT}");
+    let small = Link::new().window(600);
+    let links = Links { client: small.clone(), server: small, ..Links::default() };
+    let client = async |wire| {
+        let mut client = builder().over(wire).await.unwrap();
+        let to: Vec<String> = (1..=1_000).map(|number| format!("user{number}@example.org")).collect();
+        assert_eq!(client.send(FROM, &to, MAIL).await.unwrap().accepted().count(), 1_000);
+        client.quit().await.unwrap();
+    };
+    let (_, played) = over(links, &script, client).await;
+    assert_eq!(played.took.as_secs(), 0);
 }
 
 const LHLO: &str = "S: 220 hi\nC: LHLO client.example\nSB: 250-hi\\r\\n250 PIPELINING\\r\\n\n\
