@@ -1,11 +1,14 @@
 //! Servers that hang, break off and lie, at each step.
 
+use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use smtpd_mock::{Bounds, Link, Links, Played, Script, Side, explore, listen};
 use smtpd_std::client::{Client, Command, Error, Sent, Timers};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::{FROM, HELLO, MAIL, PLAIN, TO, builder, meet, one, over};
 
@@ -172,6 +175,57 @@ async fn it_hangs_within_the_text() {
     assert!(matches!(&error, Error::TimedOut(Command::Message)), "{error:?}");
     assert_eq!(began.elapsed().as_secs(), 180);
     hangs.abort();
+}
+
+/// A stream into which only EHLO can be written.
+struct Broken(tokio::io::DuplexStream, bool);
+
+impl AsyncRead for Broken {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match std::mem::replace(&mut self.1, true) {
+            true => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            false => Pin::new(&mut self.0).poll_write(cx, octets),
+        }
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// What a server said before it closed is heard, and if it said nothing, that is not waited for.
+#[tokio::test(start_paused = true)]
+async fn nothing_can_be_written() {
+    for says in [true, false] {
+        let (wire, mut server) = tokio::io::duplex(4_096);
+        let serving = tokio::spawn(async move {
+            server.write_all(b"220 hi\r\n").await.unwrap();
+            assert!(server.read(&mut [0; 64]).await.unwrap() > 0);
+            server.write_all(b"250 hi\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if says {
+                server.write_all(b"421 Bye\r\n").await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        let mut client = builder().over(Broken(wire, false)).await.unwrap();
+        let began = tokio::time::Instant::now();
+        match client.send(FROM, &TO[..1], MAIL).await.unwrap_err() {
+            Error::Refused(Command::Mail, reply) => assert!(says && reply.code == 421),
+            Error::Lost(Command::Mail, Some(error)) => assert!(!says && error.kind() == io::ErrorKind::BrokenPipe),
+            error => panic!("{error:?}"),
+        }
+        assert!(began.elapsed() <= Duration::from_secs(1));
+        serving.abort();
+    }
 }
 
 /// The scripts that other clients meet in tests/faults, on a port.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use smtpd_mock::{Link, Links};
 use smtpd_std::client::{Body, Command, Error};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{sleep, timeout};
 
 use super::{FROM, HELLO, MAIL, PLAIN, TO, builder, far, meet, one, over, told};
@@ -155,6 +154,27 @@ async fn octets_above_127() {
     meet(&as_is, client).await;
 }
 
+/// Whatever it answers.
+#[tokio::test(start_paused = true)]
+async fn after_421_there_is_nothing_more() {
+    let mut before = PLAIN.to_owned();
+    for step in [
+        "C: MAIL FROM:<me@client.example>\n",
+        "S: 250 OK\nC: RCPT TO:<one@example.org>\n",
+        "S: 250 OK\nC: DATA\n",
+        &format!("S: 354 Go on\n{TEXT}"),
+    ] {
+        before += step;
+        let client = async |wire| {
+            let mut client = builder().over(wire).await.unwrap();
+            let error = client.send(FROM, &TO[..1], MAIL).await.unwrap_err();
+            assert!(error.reply().is_some_and(|reply| reply.code == 421) && !client.is_open());
+            assert!(matches!(client.send(FROM, &TO[..1], MAIL).await, Err(Error::Closed)));
+        };
+        meet(&format!("{before}S: 421 Bye\n!drop\n"), client).await;
+    }
+}
+
 /// Nobody gets a part of a mail.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_fails_is_broken_off() {
@@ -240,25 +260,30 @@ async fn a_group_costs_one_round_trip() {
     }
 }
 
-/// A server that sends its replies before it reads on, over a link that holds little: who only writes waits for ever.
+/// A server that sends each reply before it reads on, over a link that holds little: who only writes waits for ever.
 #[tokio::test(start_paused = true)]
 async fn replies_are_read_while_commands_are_sent() {
-    let text = "S: 354 Go on\nC: Subject: test\nC:\nC: Hi\nC: .\nS: 250 OK\n";
-    let mut script = format!("{HELLO}{SIZED}S: 250 OK\n");
-    for number in 1..=1_000 {
-        script += &format!("C: RCPT TO:<user{number}@example.org>\nS: 250 OK, this is one of many recipients\n");
-    }
-    script += &format!("C: DATA\n{text}{QUIT}");
-    let small = Link::new().window(600);
-    let links = Links { client: small.clone(), server: small, ..Links::default() };
-    let client = async |wire| {
-        let mut client = builder().over(wire).await.unwrap();
-        let to: Vec<String> = (1..=1_000).map(|number| format!("user{number}@example.org")).collect();
-        assert_eq!(client.send(FROM, &to, MAIL).await.unwrap().accepted().count(), 1_000);
-        client.quit().await.unwrap();
-    };
-    let (_, played) = over(links, &script, client).await;
-    assert_eq!(played.took.as_secs(), 0);
+    let (wire, server) = tokio::io::duplex(600);
+    let serving = tokio::spawn(async move {
+        let mut server = BufReader::new(server);
+        server.write_all(b"220 hi\r\n").await.unwrap();
+        let mut line = String::new();
+        while server.read_line(&mut line).await.unwrap() > 0 {
+            let reply = match line.split(' ').next().unwrap_or_default().trim_end() {
+                "EHLO" => "250-hi\r\n250 PIPELINING\r\n",
+                "DATA" => "354 Go on\r\n",
+                "MAIL" | "RCPT" | "." => "250 OK, this is one of many\r\n",
+                _ => "",
+            };
+            server.write_all(reply.as_bytes()).await.unwrap();
+            line.clear();
+        }
+    });
+    let mut client = builder().over(wire).await.unwrap();
+    let to: Vec<String> = (1..=1_000).map(|number| format!("user{number}@example.org")).collect();
+    assert_eq!(client.send(FROM, &to, MAIL).await.unwrap().accepted().count(), 1_000);
+    drop(client);
+    serving.await.unwrap();
 }
 
 const LHLO: &str = "S: 220 hi\nC: LHLO client.example\nSB: 250-hi\\r\\n250 PIPELINING\\r\\n\n\
