@@ -71,7 +71,8 @@ fn mail(chance: &mut Chance, number: u64) -> Kept {
     let to = to.collect();
     let mut text = format!("Subject: {number}\r\n\r\n").into_bytes();
     for _ in 0..chance.below(30) {
-        let line = chance.of(&[".", "..", ". dot", "", "a line of text", "\t.", "....", "MAIL FROM:<x@y.example>", "250 OK"]);
+        let line =
+            chance.of(&[".", "..", ". dot", "", "a line of text", "\t.", "....", "MAIL FROM:<x@y.example>", "250 OK"]);
         text.extend_from_slice(line.as_bytes());
         text.extend_from_slice(b"\r\n");
     }
@@ -134,7 +135,10 @@ fn trial(seed: u64, hosts: &Hosts, counts: &mut Counts) {
     let mut chance = Chance(seed);
     let clock = Clock::new();
     let (at, is_back) = (chance.below(3) as usize, chance.below(2) == 1);
-    let (octet, damage) = (chance.below(if is_back { 700 } else { 1_800 }), chance.of(&[Damage::Reset, Damage::End, Damage::End, Damage::Stall]));
+    let (octet, damage) = (
+        chance.below(if is_back { 700 } else { 1_800 }),
+        chance.of(&[Damage::Reset, Damage::End, Damage::End, Damage::Stall]),
+    );
     let (seeds, is_cut, window) = (chance.below(1 << 32), chance.below(3) == 0, chance.of(&[65_536, 65_536, 512, 100]));
     let way = move |number: usize, back: bool| {
         let link = Link::new().window(window);

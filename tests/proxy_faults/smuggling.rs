@@ -11,12 +11,15 @@ use crate::keep::{All, Keep, Kept};
 use crate::world::{Dial, Proxy, Server, World, settings};
 
 /// What may stand before and behind the dot.
-const ENDS: [&[u8]; 11] = [
-    b"\r\n", b"\n", b"\r", b"\r\r\n", b"", b"\n\r", b"\r\n\r", b"\n\n", b"\r\r", b"\0\r\n", b"\r\0\n",
-];
+const ENDS: [&[u8]; 11] =
+    [b"\r\n", b"\n", b"\r", b"\r\r\n", b"", b"\n\r", b"\r\n\r", b"\n\n", b"\r\r", b"\0\r\n", b"\r\0\n"];
 
 /// What the server behind the proxy kept, and the octets that the proxy sent it.
-fn relayed(octets: &[u8], pieces: Pieces, hosts: [&'static smtpd_core::server::Config<'static>; 2]) -> (Vec<Kept>, Vec<u8>) {
+fn relayed(
+    octets: &[u8],
+    pieces: Pieces,
+    hosts: [&'static smtpd_core::server::Config<'static>; 2],
+) -> (Vec<Kept>, Vec<u8>) {
     let clock = Clock::new();
     let (mut world, end) = World::new(&clock, Link::new().pieces(pieces), Link::new());
     let all = All::default();

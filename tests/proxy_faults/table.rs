@@ -140,7 +140,11 @@ impl Client {
 
     fn goes(&mut self, step: Step) -> bool {
         let Some((_, resets)) = self.gone.filter(|(at, _)| *at == step) else { return false };
-        if resets { self.world.reset() } else { self.world.leave() }
+        if resets {
+            self.world.reset()
+        } else {
+            self.world.leave()
+        }
         self.is_gone = true;
         true
     }
@@ -296,7 +300,9 @@ fn keeps(seen: &Seen, messages: usize) -> String {
 }
 
 fn table() -> String {
-    let mut text = String::from("| at | the server | the client hears | the server keeps | the next MAIL |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| at | the server | the client hears | the server keeps | the next MAIL |\n|---|---|---|---|---|\n",
+    );
     let mut gone = String::from("\n| at | the client | the server keeps | and then |\n|---|---|---|---|\n");
     for (at, faults) in rows() {
         let mut outcomes: Vec<(Vec<String>, Outcome)> = Vec::new();

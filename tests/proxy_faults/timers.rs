@@ -99,7 +99,13 @@ fn octet_by_octet_a_server_buys_no_time() {
     // At MAIL, at RCPT, at the end of a text that waits whole in the leg.
     for (step, at, secs) in [(Step::Ehlo, 1, 30), (Step::Mail, 2, 60), (Step::Data, 4, 450)] {
         let (mut world, seen) = world(Some((step, Fault::Drips)), |_| 0, &Link::new().window(1), Link::new());
-        let lines = ["EHLO a.example", "MAIL FROM:<a@a.example>", "RCPT TO:<b@b.example>", "DATA", "Subject: a line\r\n\r\nof text\r\n."];
+        let lines = [
+            "EHLO a.example",
+            "MAIL FROM:<a@a.example>",
+            "RCPT TO:<b@b.example>",
+            "DATA",
+            "Subject: a line\r\n\r\nof text\r\n.",
+        ];
         for (number, line) in lines.iter().enumerate().take(at + 1) {
             let (reply, took) = timed(&mut world, line);
             if number == at {

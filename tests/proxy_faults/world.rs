@@ -273,6 +273,11 @@ impl World {
         self.unsent.extend_from_slice(octets);
     }
 
+    /// Octets that the client could not send yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.len()
+    }
+
     /// The client is gone; what it sent is not.
     pub(crate) fn leave(&mut self) {
         self.hand_over();
