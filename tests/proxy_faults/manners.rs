@@ -257,7 +257,7 @@ fn what_is_added_is_added_at_the_same_place_in_every_cut() {
         ("", "", ""),
         ("\n\r\n", "", "\r\n\r\n"),
         ("Hi\r\n", "Hi\r\n", ""),
-        ("a: b\n\nHi\rho\n", "a: b\r\n", "\r\nHi\r\nho\r\n"),
+        ("a: b\n\nHi\rho\r\n", "a: b\r\n", "\r\nHi\r\nho\r\n"),
         // A CR is part of its line here, and an end of it for the server.
         ("a: b\r\n\rc\r\n", "a: b\r\n\r\nc\r\n", ""),
     ] {
