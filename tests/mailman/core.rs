@@ -126,6 +126,13 @@ impl Core {
         }
     }
 
+    /// A failed test says what Mailman said, and what it gave up: a database that was locked for 5 s is enough for that.
+    pub(crate) fn explain(&self, failed: &Failed) -> Failed {
+        let shunt = std::fs::read_dir(self.var().join("queue/shunt")).map_or(0, Iterator::count);
+        let why = failed.message().unwrap_or_default();
+        format!("{why}\n--- {shunt} mails in the queue shunt; Mailman said\n{}", self.printed()).into()
+    }
+
     fn printed(&self) -> String {
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
         let log = read(&self.var().join("logs/mailman.log"));
@@ -150,6 +157,14 @@ impl Core {
     /// Who is subscribed; the answer takes 2 s.
     pub(crate) fn members(&self, list: &List) -> Result<Vec<String>, Failed> {
         Ok(self.mailman(&["members", list.address], "")?.lines().map(str::to_owned).collect())
+    }
+
+    /// Waits until somebody is one, or is none any more: Mailman writes to new members before its database knows them.
+    pub(crate) fn has_member(&self, list: &List, who: &str, is_one: bool) -> Result<(), Failed> {
+        wait(&format!("{who} on {}: {is_one}", list.address), || {
+            let members = self.members(list).ok()?;
+            (members.iter().any(|member| member == who) == is_one).then_some(())
+        })
     }
 
     fn mailman(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {
