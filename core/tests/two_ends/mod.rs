@@ -303,8 +303,12 @@ pub fn new<'r>(
     mailman: impl FnMut(&str) -> Act + 'r,
     cut: usize,
 ) -> Bench<'static, 'r> {
-    let proxy = proxy(memory, Guard::OPEN);
-    let mut bench = Bench::new(&CONFIG, proxy, Far::new(false, upstream), Far::new(true, mailman), cut);
+    with(proxy(memory, Guard::OPEN), Far::new(false, upstream), Far::new(true, mailman), cut)
+}
+
+/// After EHLO.
+pub fn with<'r>(proxy: Proxy<'static>, upstream: Far<'r>, mailman: Far<'r>, cut: usize) -> Bench<'static, 'r> {
+    let mut bench = Bench::new(&CONFIG, proxy, upstream, mailman, cut);
     bench.hello();
     bench
 }
