@@ -37,6 +37,7 @@ pub const AWAY: &str = "451 4.4.1 ";
 pub const LOST: &str = "451 4.4.2 ";
 pub const STRANGE: &str = "451 4.5.0 ";
 
+#[derive(Debug)]
 /// All at lists.example: `other` lives at another Mailman, of `unknown` nobody knows where.
 pub struct Listed;
 
@@ -55,7 +56,7 @@ impl Lists for Listed {
 type Mail = (Vec<u8>, Vec<u8>, u64);
 
 /// The memory without a digest: the mails themselves.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Remembered {
     pub all: Rc<RefCell<HashSet<Mail>>>,
     sender: Vec<u8>,

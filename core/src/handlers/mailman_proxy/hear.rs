@@ -1,6 +1,7 @@
 //! What the servers say, and what the client hears then.
 
-use super::{Deliveries, End, Failure, Lists, MailmanProxy, Tally, Transaction, of};
+use super::tally::Tally;
+use super::{Deliveries, End, Failure, Lists, MailmanProxy, Transaction, of};
 use crate::client::Command;
 use crate::relay::Heard;
 use crate::server::Answer;
@@ -95,19 +96,18 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
     }
 
     fn hear_upstream(&mut self) -> Answer<'_> {
-        let is_last = !self.uses(End::Mailman);
+        let has_lists = self.uses(End::Mailman);
+        let [upstream, _] = &mut self.legs;
+        if has_lists && upstream.skip(Command::Message) {
+            return self.end_mailman();
+        }
         let Self { legs: [upstream, mailman], transaction, deliveries, asked, .. } = self;
         let reply = match upstream.heard() {
             Heard::Later => return Answer::Later,
             Heard::Reply(_, reply) | Heard::Gone(reply) => reply,
         };
-        if reply.is_positive() && !is_last {
-            mailman.end_session();
-            *asked = Asked::Mailman(Tally::default());
-            return Answer::Later;
-        }
         *asked = Asked::Nothing;
-        if !is_last {
+        if has_lists {
             // Without its dot.
             mailman.close();
         }
@@ -115,6 +115,14 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
             deliveries.forget();
         }
         Answer::Reply(softened(reply))
+    }
+
+    /// Mailman gets its dot.
+    pub(super) fn end_mailman(&mut self) -> Answer<'_> {
+        let [_, mailman] = &mut self.legs;
+        mailman.end_session();
+        // It may be gone: then nothing would come any more for which this is asked again.
+        self.hear_mailman(Tally::default())
     }
 
     fn hear_mailman(&mut self, mut tally: Tally) -> Answer<'_> {

@@ -12,7 +12,6 @@ use heapless::Vec;
 
 use self::hear::Asked;
 use self::measure::Measure;
-use self::tally::Tally;
 use self::transaction::{Failure, Stand, Transaction};
 use super::passage::Passage;
 use super::{Deliveries, Found, Lists};
@@ -160,12 +159,6 @@ impl<'c, L: Lists, D: Deliveries, O: Store> MailmanProxy<'c, L, D, O> {
             stand.failure = Some(Failure::LOST);
         }
         Answer::Reply(reply)
-    }
-
-    fn end_mailman(&mut self) -> Answer<'_> {
-        of(&mut self.legs, End::Mailman).end_session();
-        self.asked = Asked::Mailman(Tally::default());
-        Answer::Later
     }
 
     /// The recipients have their final answer, or one that no memory is of use for.
