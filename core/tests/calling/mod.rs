@@ -38,7 +38,7 @@ struct Model {
 
 impl Model {
     /// A session, with LMTP if that is built in.
-pub fn new(is_lmtp: bool) -> Self {
+    pub fn new(is_lmtp: bool) -> Self {
         Self { is_lmtp, owed: VecDeque::from([Command::Greeting]), ..Self::default() }
     }
 
