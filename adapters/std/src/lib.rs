@@ -13,6 +13,7 @@ mod async_connection;
 mod async_handler;
 mod connection;
 mod debugging;
+mod delivered;
 mod envelope;
 mod files;
 mod lists;
@@ -28,6 +29,7 @@ mod waiting;
 
 pub use async_handler::AsyncHandler;
 pub use debugging::Printer;
+pub use delivered::Delivered;
 pub use files::Files;
 pub use lists::{Mailman2, Maps, Wrapper};
 pub use memory::Memory;
@@ -35,7 +37,7 @@ pub use message::{Function, Message, Messages, ProcessMessage, Verdict, process_
 pub use running::Running;
 pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
-pub use smtpd_core::handlers::{Found, Lists, Sink, Unimplemented};
+pub use smtpd_core::handlers::{Deliveries, Found, Lists, Sink, Unimplemented};
 pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,
     Timers, Verify,
