@@ -71,7 +71,7 @@ enum Link {
     /// It stands and has to go.
     Unwanted(Loss),
     /// It stands and has to go, and another one is wanted then.
-    Renewed,
+    Outdated,
     /// It is gone, or could not be had.
     Lost(Loss),
 }
@@ -185,15 +185,16 @@ impl<O: Store> Leg<O> {
         self.address
     }
 
-    /// Connects, if there is no connection; its greeting is an answer like all others.
+    /// Connects, if there is no connection or only one that has to go; its greeting is an answer like all others.
     pub fn open(&mut self) {
-        self.link = match self.link {
-            Link::Wanted | Link::Open | Link::Renewed => return,
+        let link = match self.link {
             Link::Idle | Link::Lost(_) => Link::Wanted,
-            Link::Leaving | Link::Unwanted(_) => Link::Renewed,
+            Link::Leaving | Link::Unwanted(_) => Link::Outdated,
+            Link::Wanted | Link::Open | Link::Outdated => return,
         };
         self.client.restart();
-        (self.held, self.own, self.stale, self.needed) = (None, 0, 0, Extensions::NONE);
+        (self.link, self.held, self.own, self.stale) = (link, None, 0, 0);
+        self.needed = Extensions::NONE;
     }
 
     /// Says EHLO (or HELO, if that is refused), or LHLO.
@@ -205,7 +206,7 @@ impl<O: Store> Leg<O> {
     /// Says MAIL: path without angle brackets, parameters. A connection that is gone is made anew, and greeted; if that server
     /// then lacks 8BITMIME and `needed` holds it, MAIL is answered 554 5.6.3.
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8], needed: Extensions) {
-        if !matches!(self.link, Link::Wanted | Link::Open | Link::Renewed) {
+        if !matches!(self.link, Link::Wanted | Link::Open | Link::Outdated) {
             self.open();
             self.hello();
             (self.own, self.needed) = (2, needed);
@@ -296,6 +297,10 @@ impl<O: Store> Leg<O> {
     /// As `answer`, for who has to know which it is.
     pub fn heard(&mut self) -> Heard<'_> {
         let open = self.client.open();
+        if self.held.is_some() {
+            // The time that the relay took for this one is not the server's.
+            self.client.begin();
+        }
         if let (Some(command), Some(reply)) = (self.held.take(), self.client.reply()) {
             if command == Command::Mail && !reply.is_positive() {
                 self.stale = open;
@@ -359,7 +364,7 @@ impl<O: Store> Leg<O> {
     pub fn need(&self) -> Need {
         match self.link {
             Link::Wanted => Need::Connect(self.address),
-            Link::Unwanted(_) | Link::Renewed => Need::Close,
+            Link::Unwanted(_) | Link::Outdated => Need::Close,
             Link::Leaving if self.client.is_sent() => Need::Close,
             _ => Need::Nothing,
         }
@@ -370,8 +375,8 @@ impl<O: Store> Leg<O> {
     pub fn patience(&self) -> Patience {
         let patience = self.client.patience();
         match self.link {
-            Link::Wanted | Link::Renewed => Patience { secs: self.connect, ..patience },
-            Link::Open | Link::Leaving => patience,
+            Link::Wanted | Link::Outdated => Patience { secs: self.connect, ..patience },
+            Link::Open | Link::Leaving if self.held.is_none() => patience,
             _ => Patience { secs: 0, ..patience },
         }
     }
@@ -394,7 +399,7 @@ impl<O: Store> Leg<O> {
     pub fn lost(&mut self) {
         self.link = match self.link {
             Link::Leaving | Link::Idle => Link::Idle,
-            Link::Renewed => Link::Wanted,
+            Link::Outdated => Link::Wanted,
             Link::Wanted => Link::Lost(Loss::Away),
             Link::Open => Link::Lost(Loss::Broken),
             Link::Unwanted(loss) | Link::Lost(loss) => Link::Lost(loss),
@@ -453,7 +458,7 @@ impl<O: Store> Leg<O> {
 
     fn drop_connection(&mut self, loss: Loss) {
         self.link = match self.link {
-            Link::Wanted | Link::Open | Link::Leaving | Link::Renewed => Link::Unwanted(loss),
+            Link::Wanted | Link::Open | Link::Leaving | Link::Outdated => Link::Unwanted(loss),
             link => link,
         };
     }

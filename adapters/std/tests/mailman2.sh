@@ -7,7 +7,7 @@ case $2 in
     signal) kill -TERM $$ ;;
     deaf) exit 67 ;;
     nothing) exit 0 ;;
-    hang) sleep 1000 & echo $! >pid; wait ;;
+    hang) sleep 30 & echo $! >pid; wait ;;
     slow) cat >/dev/null; sleep 0.4 ;;
     *) cat >"text.$1.$2" ;;
 esac

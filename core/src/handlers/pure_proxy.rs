@@ -31,6 +31,8 @@ use crate::wire::Reply;
 /// // Who may relay has to be said: here, whoever is on the same host.
 /// let proxy = PureProxy::new(leg, Guard::LOOPBACK);
 /// ```
+///
+#[doc = include_str!("pure_proxy.md")]
 #[derive(Debug)]
 pub struct PureProxy<'c, O: Store = Vec<u8, 2048>> {
     leg: Leg<O>,

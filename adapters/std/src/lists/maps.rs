@@ -253,7 +253,7 @@ mod tests {
     use super::*;
     use std::fs;
     use std::path::Path;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
     use std::thread;
     use std::time::Duration;
 
@@ -332,10 +332,38 @@ mod tests {
     }
 
     #[test]
+    fn names_are_looked_up_anew_with_each_table() {
+        static PORTS: AtomicU16 = AtomicU16::new(0);
+        let folder = std::env::temp_dir().join(format!("smtpd-anew-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        put(&folder, "postfix_lmtp", "ant@example.com lmtp:[mailman-core]:24\n");
+        let mut maps = Maps::open(&folder, Some(SocketAddr::from(([127, 0, 0, 1], 1)))).unwrap();
+        {
+            let mut state = maps.0.lock().unwrap();
+            let next = |_: &Host| Some(SocketAddr::from(([127, 0, 0, 1], PORTS.fetch_add(1, Ordering::SeqCst))));
+            (state.place, state.names) = (None, Names::with(next));
+        }
+        let mut last = 0;
+        for _ in 0..3 {
+            put(&folder, "postfix_lmtp", "ant@example.com lmtp:[mailman-core]:24\n");
+            // The host has another address each time.
+            while !matches!(ask(&mut maps), Found::Lmtp(address) if address.port() > last) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            // Until it is known by its time, it is read again.
+            thread::sleep(Duration::from_millis(50));
+            let _ = ask(&mut maps);
+            thread::sleep(Duration::from_millis(50));
+            last = PORTS.load(Ordering::SeqCst) - 1;
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_name_that_nobody_knows_is_no_reason_to_send_mail_elsewhere() {
         let folder = std::env::temp_dir().join(format!("smtpd-named-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        put(&folder, "postfix_lmtp", "ant@example.com lmtp:[no-such-host.invalid]:24\n");
+        put(&folder, "postfix_lmtp", "ant@example.com lmtp:[no..host]:24\n");
         let mut maps = Maps::open(&folder, None).unwrap();
         assert_eq!(ask(&mut maps), Found::Unknown);
         // A name that comes later is looked up while nobody waits.

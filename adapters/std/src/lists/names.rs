@@ -32,7 +32,7 @@ impl Names {
         Self::with(|Host(host, port)| (&**host, *port).to_socket_addrs().ok()?.next())
     }
 
-    fn with(resolve: fn(&Host) -> Option<SocketAddr>) -> Self {
+    pub(super) fn with(resolve: fn(&Host) -> Option<SocketAddr>) -> Self {
         Self { names: Arc::default(), resolve }
     }
 
@@ -136,8 +136,9 @@ mod tests {
 
     #[test]
     fn real_names() {
+        // No server has to be asked for a name that can be none.
         let names = Names::new();
-        for (host, is_known) in [("localhost", true), ("no-such-host.invalid", false)] {
+        for (host, is_known) in [("localhost", true), ("no..host", false)] {
             let host = Host(host.into(), 24);
             names.ask_and_wait(&host);
             assert_eq!(names.address(&host).is_some_and(|address| address.ip().is_loopback()), is_known, "{host:?}");

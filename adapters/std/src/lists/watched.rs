@@ -92,8 +92,34 @@ fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
     use std::time::{Duration, Instant};
+
+    #[test]
+    fn what_is_being_written_is_not_taken() {
+        let path = std::env::temp_dir().join(format!("smtpd-written-{}", std::process::id()));
+        fs::write(&path, vec![b'a'; 8_000_000]).unwrap();
+        let mut file = Watched::new(path.clone());
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+                while !is_over.load(Ordering::Relaxed) {
+                    file.write_all(b"b").unwrap();
+                }
+            });
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(20) && !is_over.load(Ordering::Relaxed) {
+                let news = file.news();
+                is_over.store(news.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy), Ordering::Relaxed);
+            }
+            assert!(is_over.swap(true, Ordering::Relaxed), "what changes under the eyes is told");
+        });
+        assert!(file.news().unwrap().is_some());
+        fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn a_file_is_known_by_its_time_once_that_is_past() {
