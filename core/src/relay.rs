@@ -285,11 +285,13 @@ impl<O: Store> Leg<O> {
         }
     }
 
-    /// Takes the reply that waits, if it says yes to `command`.
-    pub fn skip(&mut self, command: Command) {
-        if self.held == Some(command) && self.client.reply().is_some_and(|reply| reply.is_positive()) {
+    /// Takes the reply that waits, if it says yes to `command`; whether it did.
+    pub fn skip(&mut self, command: Command) -> bool {
+        let is_yes = self.held == Some(command) && self.client.reply().is_some_and(|reply| reply.is_positive());
+        if is_yes {
             self.held = None;
         }
+        is_yes
     }
 
     /// As `answer`, for who has to know which it is.

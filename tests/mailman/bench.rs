@@ -18,10 +18,10 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// The one of tests that disturb nobody.
-    pub(crate) fn shared(&self) -> Result<&Core, Failed> {
-        let shared = self.shared.get_or_init(|| self.start().map_err(|failed| text(&failed)));
-        shared.as_ref().map_err(|fault| fault.into())
+    /// Runs a test that disturbs nobody.
+    pub(crate) fn shared(&self, test: impl FnOnce(&Core) -> Result<(), Failed>) -> Result<(), Failed> {
+        let core = self.shared.get_or_init(|| self.start().map_err(|failed| text(&failed))).as_ref()?;
+        test(core).map_err(|failed| core.explain(&failed))
     }
 
     /// Runs a test with one that nobody else uses meanwhile. Where it fails, the next test gets another.
@@ -31,7 +31,7 @@ impl Bench {
             Some(core) => core,
             None => self.start()?,
         };
-        test(&core)?;
+        test(&core).map_err(|failed| core.explain(&failed))?;
         *alone = Some(core);
         Ok(())
     }

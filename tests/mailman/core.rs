@@ -126,6 +126,17 @@ impl Core {
         }
     }
 
+    /// A failed test says what Mailman said, and where mails lie: what it gave up, because its database was locked for 5 s
+    /// say, is in `shunt`, and what it could not send in `retry`.
+    pub(crate) fn explain(&self, failed: &Failed) -> Failed {
+        let count = |queue: &Path| std::fs::read_dir(queue).map_or(0, Iterator::count);
+        let queues = std::fs::read_dir(self.var().join("queue")).into_iter().flatten().flatten();
+        let queues = queues.map(|queue| (queue.file_name(), count(&queue.path())));
+        let queues: Vec<_> = queues.filter(|(_, mails)| *mails > 0).collect();
+        let why = failed.message().unwrap_or_default();
+        format!("{why}\n--- Mailman's queues: {queues:?}; it said\n{}", self.printed()).into()
+    }
+
     fn printed(&self) -> String {
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
         let log = read(&self.var().join("logs/mailman.log"));
@@ -147,9 +158,19 @@ impl Core {
         self.mailman(&["addmembers", "-W", "-", list.address], &list.members.join("\n")).map(drop)
     }
 
-    /// Who is subscribed; the answer takes 2 s.
+    /// Who is subscribed.
     pub(crate) fn members(&self, list: &List) -> Result<Vec<String>, Failed> {
-        Ok(self.mailman(&["members", list.address], "")?.lines().map(str::to_owned).collect())
+        installation::members(self.folder.path(), list)
+    }
+
+    /// Waits until somebody is one, or is none any more: Mailman writes to new members before its database knows them.
+    pub(crate) fn has_member(&self, list: &List, who: &str, is_one: bool) -> Result<(), Failed> {
+        let mut members = Vec::new();
+        let has_come = wait("", || {
+            members = self.members(list).unwrap_or_else(|failed| vec![format!("{failed:?}")]);
+            (members.iter().any(|member| member == who) == is_one).then_some(())
+        });
+        has_come.map_err(|_| format!("{who}, a member: {is_one}, but {} has {members:?}", list.address).into())
     }
 
     fn mailman(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {

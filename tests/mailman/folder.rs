@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
-/// How long anything may take; waited for only where a test fails. A start of Mailman takes 10 s where others keep the
-/// processors busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take; waited for only where a test fails. A start of Mailman takes 4 s, and more than 60 s where
+/// others keep the processors busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A folder that goes with its owner.
 pub(crate) struct Folder(PathBuf);

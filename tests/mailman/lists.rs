@@ -47,6 +47,7 @@ pub(crate) fn join_and_leave(core: &Core, way: Way, list: &List) -> Result<(), F
         core.outgoing.wait(beginning, |post| post.is_to(&somebody) && post.subject().starts_with(beginning))
     };
     hears("Welcome to the ")?;
+    core.has_member(list, &somebody, true)?;
     // Anybody else would have it held.
     let mail = Mail::new(&somebody, &[list.address], &subject("from a new member"));
     way.send(&mail)?;
@@ -54,6 +55,7 @@ pub(crate) fn join_and_leave(core: &Core, way: Way, list: &List) -> Result<(), F
     core.outgoing.has(&mail.subject, &[&somebody], 1)?;
     confirmed(core, way, list, &somebody, "leave")?;
     hears("You have been unsubscribed from ")?;
+    core.has_member(list, &somebody, false)?;
     let mail = Mail::new(ANNE, &[list.address], &subject("after somebody left"));
     way.send(&mail)?;
     core.came_once(list, &mail.subject)?;

@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for (name, test) in SHARED {
         let bench = Arc::clone(&bench);
-        trials.push(trial(name, move || test(bench.shared()?)));
+        trials.push(trial(name, move || bench.shared(test)));
     }
     for (name, test) in ALONE {
         let bench = Arc::clone(&bench);
@@ -119,7 +119,7 @@ fn through_proxy(bench: &Arc<Bench>) -> Vec<Trial> {
     let mut trials = vec![trial("proxy::it does not start without a map", maps::missing)];
     for (name, test) in THROUGH {
         let bench = Arc::clone(bench);
-        trials.push(trial(name, move || Setting::run(bench.shared()?, test)));
+        trials.push(trial(name, move || bench.shared(|core| Setting::run(core, test))));
     }
     for (name, test) in THROUGH_ALONE {
         let bench = Arc::clone(bench);

@@ -56,7 +56,7 @@ pub(crate) fn missing() -> Result<(), Failed> {
 pub(crate) fn only_the_map_counts(setting: &Setting<'_>) -> Result<(), Failed> {
     let maps = Folder::new()?;
     let map = std::fs::read_to_string(setting.core.maps().join("postfix_lmtp"))?;
-    let others: Vec<&str> = map.lines().filter(|line| !line.starts_with("ant")).collect();
+    let others: Vec<&str> = map.lines().filter(|line| !line.starts_with("ant")).chain([""]).collect();
     std::fs::write(maps.path().join("postfix_lmtp"), others.join("\n"))?;
     let proxy = Proxy::start(setting.core.lmtp, maps.path(), setting.upstream.address)?;
     let mail = Mail::new(ANNE, &[ANT.address], &subject("not in this map"));

@@ -135,7 +135,10 @@ fn trial(seed: u64, hosts: &Hosts, counts: &mut Counts) {
     let mut chance = Chance(seed);
     let clock = Clock::new();
     let (at, is_back) = (chance.below(3) as usize, chance.below(2) == 1);
-    let (octet, damage) = (chance.below(2_500), chance.of(&[Damage::Reset, Damage::End, Damage::End, Damage::Stall]));
+    let (octet, damage) = (
+        chance.below(if is_back { 700 } else { 1_800 }),
+        chance.of(&[Damage::Reset, Damage::End, Damage::End, Damage::Stall]),
+    );
     let (seeds, is_cut, window) = (chance.below(1 << 32), chance.below(3) == 0, chance.of(&[65_536, 65_536, 512, 100]));
     let way = move |number: usize, back: bool| {
         let link = Link::new().window(window);
@@ -143,7 +146,7 @@ fn trial(seed: u64, hosts: &Hosts, counts: &mut Counts) {
         if (number, back) == (at, is_back) { link.damage(octet, damage) } else { link }
     };
     let (mut world, first) = World::new(&clock, way(0, false), way(0, true));
-    world.tick = 15;
+    (world.tick, world.gives_up) = (15, true);
     let all = All::default();
     let (born, server, time, keeps) = (Rc::clone(&world.born), hosts.0[2], clock.clone(), Rc::clone(&all));
     let to_server = Rc::new(move |wire| -> Box<dyn crate::world::Node> {

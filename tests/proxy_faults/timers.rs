@@ -71,10 +71,10 @@ fn a_server_that_uses_nearly_all_of_its_time_at_each_step_is_waited_for() {
             assert_eq!(timed(&mut world, line), (reply.into(), secs), "{line}");
         }
     }
-    // MAIL behind two RSETs that the server has not answered.
-    assert_eq!(timed(&mut world, "RSET\r\nRSET").0, "250 2.0.0 OK\r\n");
-    assert_eq!(world.reply(), "250 2.0.0 OK\r\n");
-    assert_eq!(timed(&mut world, "MAIL FROM:<a@a.example>"), ("250 2.1.0 OK\r\n".into(), 87));
+    // MAIL behind a RSET that the server has not answered.
+    assert_eq!(timed(&mut world, "MAIL FROM:<a@a.example>"), ("250 2.1.0 OK\r\n".into(), 29));
+    assert_eq!(timed(&mut world, "RSET"), ("250 2.0.0 OK\r\n".into(), 0));
+    assert_eq!(timed(&mut world, "MAIL FROM:<a@a.example>"), ("250 2.1.0 OK\r\n".into(), 58));
     assert_eq!(seen.borrow().messages.len(), 2);
     assert_eq!(seen.borrow().connections, 1);
 }
@@ -99,7 +99,13 @@ fn octet_by_octet_a_server_buys_no_time() {
     // At MAIL, at RCPT, at the end of a text that waits whole in the leg.
     for (step, at, secs) in [(Step::Ehlo, 1, 30), (Step::Mail, 2, 60), (Step::Data, 4, 450)] {
         let (mut world, seen) = world(Some((step, Fault::Drips)), |_| 0, &Link::new().window(1), Link::new());
-        let lines = ["EHLO a.example", "MAIL FROM:<a@a.example>", "RCPT TO:<b@b.example>", "DATA", "Hi\r\nthere\r\n."];
+        let lines = [
+            "EHLO a.example",
+            "MAIL FROM:<a@a.example>",
+            "RCPT TO:<b@b.example>",
+            "DATA",
+            "Subject: a line\r\n\r\nof text\r\n.",
+        ];
         for (number, line) in lines.iter().enumerate().take(at + 1) {
             let (reply, took) = timed(&mut world, line);
             if number == at {

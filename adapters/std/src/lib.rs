@@ -1,4 +1,4 @@
-//! The host's SMTP server: [`smtpd_core`] driven by tokio.
+//! The host's SMTP server and client: [`smtpd_core`] driven by tokio.
 //!
 //! [`Server`] listens and gives each connection a handler of its own: a [`Handler`] that never blocks, one that may
 //! ([`Server::run_blocking`]), an [`AsyncHandler`], or a [`Relay`] ([`Server::run_relay`]). [`process_message`] makes a handler of a function that gets

@@ -1,35 +1,40 @@
 //! What was delivered of mails that were not answered yes: so that their next try makes no second copy.
 
-/// Remembers mails that one of a relay's servers took, while the client had to be told to try again because of another.
+/// Remembers recipients that one of a relay's servers served, while the client had to be told to try again because of another.
 ///
-/// A mail is known by its sender, its recipients there and its text, of which [`digest`](Self::digest) gets every octet: what is
-/// remembered is best a cryptographic digest of these. One memory serves all connections: the next try comes over another.
-/// It forgets by age (a day is more than most clients take) and by number; then the worst is a second copy.
+/// A mail is known by its sender and its text, of which [`text`](Self::text) gets every octet: what is remembered is best a
+/// cryptographic digest of these, and the recipients. One memory serves all connections, for the next try comes over another;
+/// whoever implements this is one connection's view of it. It forgets by age (a day is more than most clients take) and by
+/// number; then the worst is a second copy.
 ///
 /// `()` remembers nothing: for devices, and for who prefers second copies to a memory.
 pub trait Deliveries {
-    /// Another mail begins.
-    fn begin(&mut self);
+    /// A mail of this sender begins; it has no recipients yet.
+    fn begin(&mut self, sender: &[u8]);
 
-    /// Further octets that tell it from others.
-    fn digest(&mut self, octets: &[u8]);
+    /// One more of its recipients, by a number that stands for the address.
+    fn recipient(&mut self, recipient: u64);
 
-    /// Whether any mail is remembered: if not, nobody has to digest the texts of mails that only one server gets.
+    /// Further octets of its text.
+    fn text(&mut self, octets: &[u8]);
+
+    /// Whether anything is remembered: if not, nobody has to digest the texts of mails that only one server gets.
     fn is_wanted(&self) -> bool;
 
-    /// Whether the mail, of which all octets were digested, is remembered.
+    /// Whether each of its recipients was served.
     fn is_known(&mut self) -> bool;
 
-    /// Remembers it.
+    /// Its recipients were served, and the client tries again nevertheless.
     fn remember(&mut self);
 
-    /// It has had its final answer.
+    /// Its recipients have had their final answer.
     fn forget(&mut self);
 }
 
 impl Deliveries for () {
-    fn begin(&mut self) {}
-    fn digest(&mut self, _: &[u8]) {}
+    fn begin(&mut self, _: &[u8]) {}
+    fn recipient(&mut self, _: u64) {}
+    fn text(&mut self, _: &[u8]) {}
     fn is_wanted(&self) -> bool {
         false
     }

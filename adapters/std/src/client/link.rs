@@ -13,7 +13,7 @@ use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{Error, Reply};
-use crate::waiting::span;
+use crate::waiting::{LAST_WORDS, span};
 
 /// Octets that are sent at once: MAIL, RCPT to some hundred recipients and DATA.
 const OUTPUT: usize = 16_384;
@@ -165,8 +165,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
                     false => continue,
                 }
             }
-            ready!(self.timer.poll(cx, self.session.patience()));
-            return Poll::Ready(Err(Trouble::TimedOut));
+            ready!(self.timer.poll(cx, self.patience()));
+            return Poll::Ready(Err(match self.broken.take() {
+                None => Trouble::TimedOut,
+                error => Trouble::Lost(error),
+            }));
+        }
+    }
+
+    /// As the session says; what it still hears when nothing can be sent has come by then.
+    fn patience(&self) -> Patience {
+        match self.broken {
+            Some(_) => Patience { secs: LAST_WORDS.as_secs() as u32, epoch: 0 },
+            None => self.session.patience(),
         }
     }
 

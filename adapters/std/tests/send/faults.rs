@@ -1,12 +1,16 @@
 //! Servers that hang, break off and lie, at each step.
 
+use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use smtpd_mock::{Bounds, Links, Played, Script, Side, explore, listen};
+use smtpd_mock::{Bounds, Link, Links, Played, Script, Side, explore, listen};
 use smtpd_std::client::{Client, Command, Error, Sent, Timers};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::{FROM, HELLO, MAIL, PLAIN, TO, builder, meet, one};
+use super::{FROM, HELLO, MAIL, PLAIN, TO, builder, meet, one, over};
 
 /// What a server says and hears, by the command that it answers next.
 const STEPS: [(Command, &str); 6] = [
@@ -124,7 +128,7 @@ async fn it_says_something_between_mails() {
         let script = format!("{first}@+1s\n{between}{}", if between.contains("drop") { "" } else { "C: {...}\n" });
         let client = async |wire| {
             let mut client = builder().over(wire).await.unwrap();
-            let _ = client.send(FROM, &TO[..1], MAIL).await.unwrap();
+            assert_eq!(client.send(FROM, &TO[..1], MAIL).await.unwrap().accepted().count(), 1);
             tokio::time::sleep(Duration::from_secs(2)).await;
             client.send(FROM, &TO[..1], MAIL).await.unwrap_err()
         };
@@ -148,9 +152,80 @@ async fn it_goes_within_the_text() {
         let mail = "Subject: long\r\n".to_owned() + &"A line of text\r\n".repeat(100_000);
         client.send(FROM, &TO[..1], mail).await.unwrap_err()
     };
-    let links = Links { client: smtpd_mock::Link::new().window(4_096), ..Links::default() };
-    let (error, _) = super::over(links, &script, client).await;
+    let links = Links { client: Link::new().window(4_096), ..Links::default() };
+    let (error, _) = over(links, &script, client).await;
     assert!(matches!(&error, Error::Refused(Command::Message, reply) if reply.code == 421), "{error:?}");
+}
+
+/// It takes no more of the text.
+#[tokio::test(start_paused = true)]
+async fn it_hangs_within_the_text() {
+    let (wire, mut server) = tokio::io::duplex(4_096);
+    let began = tokio::time::Instant::now();
+    let hangs = tokio::spawn(async move {
+        let mut command = [0; 64];
+        for reply in ["220 hi\r\n", "250 hi\r\n", "250 OK\r\n", "250 OK\r\n", "354 Go on\r\n"] {
+            server.write_all(reply.as_bytes()).await.unwrap();
+            assert!(server.read(&mut command).await.unwrap() > 0);
+        }
+        std::future::pending::<()>().await;
+    });
+    let mut client = builder().over(wire).await.unwrap();
+    let error = client.send(FROM, &TO[..1], "A line of text\r\n".repeat(100_000)).await.unwrap_err();
+    assert!(matches!(&error, Error::TimedOut(Command::Message)), "{error:?}");
+    assert_eq!(began.elapsed().as_secs(), 180);
+    hangs.abort();
+}
+
+/// A stream into which only EHLO can be written.
+struct Broken(tokio::io::DuplexStream, bool);
+
+impl AsyncRead for Broken {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match std::mem::replace(&mut self.1, true) {
+            true => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            false => Pin::new(&mut self.0).poll_write(cx, octets),
+        }
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// What a server said before it closed is heard, and if it said nothing, that is not waited for.
+#[tokio::test(start_paused = true)]
+async fn nothing_can_be_written() {
+    for says in [true, false] {
+        let (wire, mut server) = tokio::io::duplex(4_096);
+        let serving = tokio::spawn(async move {
+            server.write_all(b"220 hi\r\n").await.unwrap();
+            assert!(server.read(&mut [0; 64]).await.unwrap() > 0);
+            server.write_all(b"250 hi\r\n").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if says {
+                server.write_all(b"421 Bye\r\n").await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        let mut client = builder().over(Broken(wire, false)).await.unwrap();
+        let began = tokio::time::Instant::now();
+        match client.send(FROM, &TO[..1], MAIL).await.unwrap_err() {
+            Error::Refused(Command::Mail, reply) => assert!(says && reply.code == 421),
+            Error::Lost(Command::Mail, Some(error)) => assert!(!says && error.kind() == io::ErrorKind::BrokenPipe),
+            error => panic!("{error:?}"),
+        }
+        assert!(began.elapsed() <= Duration::from_secs(1));
+        serving.abort();
+    }
 }
 
 /// The scripts that other clients meet in tests/faults, on a port.
@@ -158,7 +233,7 @@ async fn it_goes_within_the_text() {
 async fn the_faults_of_other_clients() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/faults/scripts");
     let mut timers = Timers::DEFAULT;
-    (timers.greeting, timers.mail, timers.rcpt, timers.data, timers.text, timers.message) = (1, 1, 1, 1, 1, 1);
+    (timers.greeting, timers.mail, timers.rcpt, timers.data, timers.text, timers.message) = (3, 3, 3, 3, 3, 3);
     let mut count = 0;
     let mut met = tokio::task::JoinSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use smtpd_std::client::{Body, Command, Error};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{sleep, timeout};
 
 use super::{FROM, HELLO, MAIL, PLAIN, TO, builder, far, meet, one, over, told};
@@ -49,7 +49,7 @@ async fn all_or_none() {
         let Error::SomeRefused(outcomes) = &refused else { panic!("{refused}") };
         assert_eq!(told(outcomes), "one@example.org Rcpt 250 OK; two@example.org Rcpt 450 4.2.1 Later");
         assert!(refused.is_transient());
-        client.send(FROM, &TO[..1], MAIL).await.unwrap();
+        assert_eq!(client.send(FROM, &TO[..1], MAIL).await.unwrap().accepted().count(), 1);
         client.quit().await.unwrap();
     };
     meet(&script, client).await;
@@ -72,7 +72,7 @@ async fn when_all_are_refused_nothing_is_left_behind() {
             let Error::RecipientsRefused(outcomes) = &refused else { panic!("{refused}") };
             assert_eq!(told(outcomes), "one@example.org Rcpt 550 5.1.1 No; two@example.org Rcpt 450 4.2.1 Later");
             assert!(refused.is_transient() && !refused.is_permanent(), "one of them may be tried again");
-            client.send(FROM, &TO[..2], MAIL).await.unwrap();
+            assert_eq!(client.send(FROM, &TO[..2], MAIL).await.unwrap().accepted().count(), 2);
             client.quit().await.unwrap();
         };
         meet(&script, client).await;
@@ -148,10 +148,31 @@ async fn octets_above_127() {
     .replace("\\r\\nS: 250", "\\r\\n\nS: 250");
     let client = async |wire| {
         let mut client = builder().eight_bit_as_is().over(wire).await.unwrap();
-        client.send(FROM, &TO[..1], b"\xfcber").await.unwrap();
+        assert_eq!(client.send(FROM, &TO[..1], b"\xfcber").await.unwrap().accepted().count(), 1);
         client.quit().await.unwrap();
     };
     meet(&as_is, client).await;
+}
+
+/// Whatever it answers.
+#[tokio::test(start_paused = true)]
+async fn after_421_there_is_nothing_more() {
+    let mut before = PLAIN.to_owned();
+    for step in [
+        "C: MAIL FROM:<me@client.example>\n",
+        "S: 250 OK\nC: RCPT TO:<one@example.org>\n",
+        "S: 250 OK\nC: DATA\n",
+        &format!("S: 354 Go on\n{TEXT}"),
+    ] {
+        before += step;
+        let client = async |wire| {
+            let mut client = builder().over(wire).await.unwrap();
+            let error = client.send(FROM, &TO[..1], MAIL).await.unwrap_err();
+            assert!(error.reply().is_some_and(|reply| reply.code == 421) && !client.is_open());
+            assert!(matches!(client.send(FROM, &TO[..1], MAIL).await, Err(Error::Closed)));
+        };
+        meet(&format!("{before}S: 421 Bye\n!drop\n"), client).await;
+    }
 }
 
 /// Nobody gets a part of a mail.
@@ -237,6 +258,32 @@ async fn a_group_costs_one_round_trip() {
         // Until the server hears QUIT: a trip for EHLO, those of the group, one for the text.
         assert_eq!(played.took.as_secs(), 2 * (1 + trips + 1 + 1));
     }
+}
+
+/// A server that sends each reply before it reads on, over a link that holds little: who only writes waits for ever.
+#[tokio::test(start_paused = true)]
+async fn replies_are_read_while_commands_are_sent() {
+    let (wire, server) = tokio::io::duplex(600);
+    let serving = tokio::spawn(async move {
+        let mut server = BufReader::new(server);
+        server.write_all(b"220 hi\r\n").await.unwrap();
+        let mut line = String::new();
+        while server.read_line(&mut line).await.unwrap() > 0 {
+            let reply = match line.split(' ').next().unwrap_or_default().trim_end() {
+                "EHLO" => "250-hi\r\n250 PIPELINING\r\n",
+                "DATA" => "354 Go on\r\n",
+                "MAIL" | "RCPT" | "." => "250 OK, this is one of many\r\n",
+                _ => "",
+            };
+            server.write_all(reply.as_bytes()).await.unwrap();
+            line.clear();
+        }
+    });
+    let mut client = builder().over(wire).await.unwrap();
+    let to: Vec<String> = (1..=1_000).map(|number| format!("user{number}@example.org")).collect();
+    assert_eq!(client.send(FROM, &to, MAIL).await.unwrap().accepted().count(), 1_000);
+    drop(client);
+    serving.await.unwrap();
 }
 
 const LHLO: &str = "S: 220 hi\nC: LHLO client.example\nSB: 250-hi\\r\\n250 PIPELINING\\r\\n\n\
