@@ -154,6 +154,21 @@ async fn octets_above_127() {
     meet(&as_is, client).await;
 }
 
+/// Where there is an answer for each recipient, the end of a text for none has no answer.
+#[tokio::test(start_paused = true)]
+async fn lmtp_to_nobody() {
+    let script = "S: 220 hi\nC: LHLO client.example\nSB: 250-hi\\r\\n250 PIPELINING\\r\\n\n\
+        C: MAIL FROM:<me@client.example>\nC: RCPT TO:<one@example.org>\nC: DATA\nS: 250 OK\nS: 550 No\nS: 354 Go on\n";
+    let client = async |wire| {
+        let mut client = builder().lmtp().over(wire).await.unwrap();
+        let error = client.send(FROM, &TO[..1], MAIL).await.unwrap_err();
+        assert!(matches!(error, Error::RecipientsRefused(_)) && error.is_permanent());
+        assert!(!client.is_open());
+    };
+    let (_, played) = meet(script, client).await;
+    assert_eq!(played.took.as_secs(), 0);
+}
+
 /// Whatever it answers.
 #[tokio::test(start_paused = true)]
 async fn after_421_there_is_nothing_more() {
