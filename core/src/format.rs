@@ -5,15 +5,22 @@ use defmt::{Format, Formatter, write};
 
 use crate::client;
 use crate::handlers::debugging::Printed;
-use crate::handlers::{Field, Recipients};
+use crate::handlers::{Field, Part, Recipients};
 use crate::relay::Leg;
 use crate::server::{Config, Event, Extensions, Hello, Session, Verify};
 use crate::store::Store;
-use crate::wire::{ForwardPath, Mailbox, Param, Params, ParamsIter, Piece, Reply};
+use crate::wire::{ForwardPath, Mailbox, Param, Params, ParamsIter, Piece, PlainLocalPart, Reply};
 
 impl Format for Mailbox<'_> {
     fn format(&self, to: Formatter<'_>) {
         write!(to, "{=[u8]:a}", self.as_octets());
+    }
+}
+
+/// What is left.
+impl Format for PlainLocalPart<'_> {
+    fn format(&self, to: Formatter<'_>) {
+        self.clone().for_each(|octet| write!(to, "{=[u8]:a}", [octet]));
     }
 }
 
@@ -77,6 +84,15 @@ impl Format for Piece<'_> {
             Self::Text(octets) => write!(to, "Text(<{=usize} octets>)", octets.len()),
             Self::End => write!(to, "End"),
             Self::Starved => write!(to, "Starved"),
+        }
+    }
+}
+
+impl Format for Part<'_> {
+    fn format(&self, to: Formatter<'_>) {
+        match self {
+            Self::Octets(octets) => write!(to, "Octets(<{=usize} octets>)", octets.len()),
+            Self::End => write!(to, "End"),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`server`] | order (no octets), and the session that joins both; handlers |
 //! | [`client`] | the client's session |
 //! | [`relay`] | handlers with upstream ends |
+//! | [`guard`] | who may have mail relayed |
 //! | [`handlers`] | handlers that are ready to use |
 //! | [`store`] | buffers that belong to the owner of a session |
 //!
@@ -54,6 +55,7 @@ pub use heapless;
 pub mod client;
 #[cfg(feature = "defmt")]
 mod format;
+pub mod guard;
 pub mod handlers;
 mod log;
 pub mod relay;

@@ -70,6 +70,8 @@ enum Link {
     Leaving,
     /// It stands and has to go.
     Unwanted(Loss),
+    /// It stands and has to go, and another one is wanted then.
+    Outdated,
     /// It is gone, or could not be had.
     Lost(Loss),
 }
@@ -166,6 +168,12 @@ impl<O: Store> Leg<O> {
         self
     }
 
+    /// How it calls itself.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The next connection goes to this address.
     pub const fn set_address(&mut self, address: SocketAddr) {
         self.address = address;
@@ -177,13 +185,16 @@ impl<O: Store> Leg<O> {
         self.address
     }
 
-    /// Connects, if there is no connection; its greeting is an answer like all others.
+    /// Connects, if there is no connection or only one that has to go; its greeting is an answer like all others.
     pub fn open(&mut self) {
-        if self.is_idle() {
-            self.client.restart();
-            (self.link, self.held, self.own, self.stale) = (Link::Wanted, None, 0, 0);
-            self.needed = Extensions::NONE;
-        }
+        let link = match self.link {
+            Link::Idle | Link::Lost(_) => Link::Wanted,
+            Link::Leaving | Link::Unwanted(_) => Link::Outdated,
+            Link::Wanted | Link::Open | Link::Outdated => return,
+        };
+        self.client.restart();
+        (self.link, self.held, self.own, self.stale) = (link, None, 0, 0);
+        self.needed = Extensions::NONE;
     }
 
     /// Says EHLO (or HELO, if that is refused), or LHLO.
@@ -195,7 +206,7 @@ impl<O: Store> Leg<O> {
     /// Says MAIL: path without angle brackets, parameters. A connection that is gone is made anew, and greeted; if that server
     /// then lacks 8BITMIME and `needed` holds it, MAIL is answered 554 5.6.3.
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8], needed: Extensions) {
-        if self.is_idle() {
+        if !matches!(self.link, Link::Wanted | Link::Open | Link::Outdated) {
             self.open();
             self.hello();
             (self.own, self.needed) = (2, needed);
@@ -274,9 +285,22 @@ impl<O: Store> Leg<O> {
         }
     }
 
+    /// Takes the reply that waits, if it says yes to `command`; whether it did.
+    pub fn skip(&mut self, command: Command) -> bool {
+        let is_yes = self.held == Some(command) && self.client.reply().is_some_and(|reply| reply.is_positive());
+        if is_yes {
+            self.held = None;
+        }
+        is_yes
+    }
+
     /// As `answer`, for who has to know which it is.
     pub fn heard(&mut self) -> Heard<'_> {
         let open = self.client.open();
+        if self.held.is_some() {
+            // The time that the relay took for this one is not the server's.
+            self.client.begin();
+        }
         if let (Some(command), Some(reply)) = (self.held.take(), self.client.reply()) {
             if command == Command::Mail && !reply.is_positive() {
                 self.stale = open;
@@ -318,6 +342,18 @@ impl<O: Store> Leg<O> {
         matches!(self.link, Link::Idle | Link::Lost(_))
     }
 
+    /// Whether the server greeted, and said what it can do.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Open && self.client.is_greeted()
+    }
+
+    /// Whether it takes another command now.
+    #[must_use]
+    pub fn can_send(&self) -> bool {
+        self.client.can_send()
+    }
+
     /// Whether the connection that the relay had asked for is gone, or was given up.
     #[must_use]
     pub const fn is_gone(&self) -> bool {
@@ -328,7 +364,7 @@ impl<O: Store> Leg<O> {
     pub fn need(&self) -> Need {
         match self.link {
             Link::Wanted => Need::Connect(self.address),
-            Link::Unwanted(_) => Need::Close,
+            Link::Unwanted(_) | Link::Outdated => Need::Close,
             Link::Leaving if self.client.is_sent() => Need::Close,
             _ => Need::Nothing,
         }
@@ -339,15 +375,16 @@ impl<O: Store> Leg<O> {
     pub fn patience(&self) -> Patience {
         let patience = self.client.patience();
         match self.link {
-            Link::Wanted => Patience { secs: self.connect, ..patience },
-            Link::Open | Link::Leaving => patience,
+            Link::Wanted | Link::Outdated => Patience { secs: self.connect, ..patience },
+            Link::Open | Link::Leaving if self.held.is_none() => patience,
             _ => Patience { secs: 0, ..patience },
         }
     }
 
     /// What it waited for took too long.
     pub fn expire(&mut self) {
-        self.drop_connection(if self.link == Link::Wanted { Loss::Away } else { Loss::Late });
+        let is_there = matches!(self.link, Link::Open | Link::Leaving);
+        self.drop_connection(if is_there { Loss::Late } else { Loss::Away });
     }
 
     /// The connection stands.
@@ -362,6 +399,7 @@ impl<O: Store> Leg<O> {
     pub fn lost(&mut self) {
         self.link = match self.link {
             Link::Leaving | Link::Idle => Link::Idle,
+            Link::Outdated => Link::Wanted,
             Link::Wanted => Link::Lost(Loss::Away),
             Link::Open => Link::Lost(Loss::Broken),
             Link::Unwanted(loss) | Link::Lost(loss) => Link::Lost(loss),
@@ -420,7 +458,7 @@ impl<O: Store> Leg<O> {
 
     fn drop_connection(&mut self, loss: Loss) {
         self.link = match self.link {
-            Link::Wanted | Link::Open | Link::Leaving => Link::Unwanted(loss),
+            Link::Wanted | Link::Open | Link::Leaving | Link::Outdated => Link::Unwanted(loss),
             link => link,
         };
     }

@@ -9,6 +9,8 @@ use common::built;
 use one_leg::OneLeg;
 use proptest::prelude::*;
 use smtpd_core::client;
+use smtpd_core::guard::Guard;
+use smtpd_core::handlers::PureProxy;
 use smtpd_core::relay::{Leg, Need, Relay};
 use smtpd_core::server::{
     Answer, Config, Ending, Extensions, Flow, Handler, Mail, Peer, Progress, Rcpt, Session, step,
@@ -111,10 +113,24 @@ impl<'c, H: Handler> End<'c, H> {
     }
 }
 
-/// What the client hears through the relay, what the server heard, and the trips that it took.
+/// What the client hears through the proxy, what the server heard, and the trips that it took. It is the same through the least
+/// relay, whose greeting waits for the server's.
 fn relayed(octets: &[u8], cut: usize, config: &Config<'_>, upstream: &Config<'_>) -> (String, Vec<String>, u32) {
-    let address = ([127, 0, 0, 1], 25).into();
-    let mut front = End::new(config, OneLeg(Leg::new(address, "relay.example")));
+    let leg = || Leg::new(([127, 0, 0, 1], 25).into(), "relay.example");
+    let proxied = through(PureProxy::new(leg(), Guard::OPEN), octets, cut, config, upstream);
+    let least = through(OneLeg(leg()), octets, cut, config, upstream);
+    assert_eq!((&proxied.0, &proxied.1), (&least.0, &least.1), "cut {cut}");
+    proxied
+}
+
+fn through<R: Relay>(
+    relay: R,
+    octets: &[u8],
+    cut: usize,
+    config: &Config<'_>,
+    upstream: &Config<'_>,
+) -> (String, Vec<String>, u32) {
+    let mut front = End::new(config, relay);
     let mut back = End::new(upstream, Notes::default());
     let mut from_back: Vec<u8> = Vec::new();
     front.input.extend_from_slice(octets);

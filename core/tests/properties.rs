@@ -250,12 +250,14 @@ proptest! {
         let path = format!("{local}@{domain}");
         let params = size.map_or(String::new(), |size| format!("SIZE={size}"));
         let mut client = client::Session::new();
-        let mut replies: &[u8] = b"220 mx\r\n250-mx\r\n250 PIPELINING\r\n";
         prop_assert!(client.hello(b"c.example").is_ok());
-        while client.poll(&mut replies) != client::Event::Idle {}
+        for mut reply in [&b"220 mx\r\n"[..], b"250-mx\r\n250-SIZE\r\n250 PIPELINING\r\n"] {
+            while client.poll(&mut reply) != client::Event::Idle {}
+            client.sent(client.output().len());
+        }
         prop_assert!(client.mail(path.as_bytes(), params.as_bytes()).is_ok());
         prop_assert!(client.rcpt(path.as_bytes(), b"").is_ok());
-        let wire = client.output().to_vec();
+        let wire = [b"EHLO c.example\r\n", client.output()].concat();
         let config = Config::new("mx.example.org");
         let mut session = Session::new(&config, Peer::default());
         let mut input = &wire[..];

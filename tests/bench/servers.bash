@@ -10,6 +10,14 @@ command_of() { # NAME PORT-FILE
     case $1 in
         floor | tokio) command=("target/release/$1" "$2") ;;
         smtpd) command=("${SMTPD:-../../target/release/smtpd}" -n -c Sink --port-file "$2" "${lifted[@]}" 127.0.0.1:0) ;;
+        # In front of what is called smtpd, which has to run.
+        proxy) command=("${SMTPD:-../../target/release/smtpd}" -n -c PureProxy --open-relay --port-file "$2" "${lifted[@]}" 127.0.0.1:0
+            "127.0.0.1:${port[smtpd]}") ;;
+        haproxy)
+            target/release/load free-port >"$2"
+            haproxy_settings "$(<"$2")" >"$2.cfg"
+            command=(haproxy -db -f "$2.cfg")
+            ;;
         mailin) command=(target/mailin/release/rival-mailin "$2") ;;
         python) command=(/usr/bin/python3 -W ignore python_sink.py "$2") ;;
         smtp-sink)

@@ -39,11 +39,11 @@ messages_of() {
     esac
     # Those that take longer get by with fewer.
     case $2:$1 in
-        floor:* | tokio:* | smtpd:*) ;;
+        floor:* | tokio:* | smtpd:* | proxy:*) ;;
         mailin:pipelined | mailin:recipients-pipelined | python:recipients) divisor=4 ;;
         python:recipients-pipelined) divisor=20 ;;
         python:text | python:empty | python:dots) divisor=8 ;;
-        smtp-sink:text | *:empty | *:dots) divisor=4 ;;
+        smtp-sink:text | haproxy:text | *:empty | *:dots) divisor=4 ;;
         mailin:* | python:*) divisor=2 ;;
     esac
     count=$((count * $3 / 100 / divisor))

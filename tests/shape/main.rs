@@ -7,7 +7,7 @@
 //! | `smoltcp` | smtpd-smoltcp's server between two stacks, and a relay with one leg there |
 //! | `io` | smtpd-io's loops at the end of a wire: blocking, async with both kinds of handler |
 //! | `nal` | smtpd-nal's server over a stack in memory |
-//! | `relay`, `relay_tcp` | a relay with one leg, in memory and over TCP |
+//! | `relay`, `relay_tcp`, `relay_tokio` | a relay with one leg, in memory, and over TCP by smtpd-io and by smtpd-std |
 
 mod async_tcp;
 mod client;
@@ -18,6 +18,7 @@ mod one_leg;
 mod pipe;
 mod relay;
 mod relay_tcp;
+mod relay_tokio;
 mod smoltcp;
 #[path = "../../adapters/smoltcp/tests/common/mod.rs"]
 mod smoltcp_common;
@@ -56,7 +57,7 @@ fn driven(driver: impl Driver + Send + Sync + 'static) -> (&'static str, Arc<Pla
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let handle = runtime.handle();
-    let drivers: [(&str, Arc<Plays>); 10] = [
+    let drivers: [(&str, Arc<Plays>); 11] = [
         driven(tokio_tcp::TokioTcp(handle.clone())),
         driven(async_tcp::AsyncTcp(handle.clone())),
         driven(smoltcp::Smoltcp),
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         driven(relay::InMemory),
         driven(smoltcp::Relayed),
         driven(relay_tcp::OverTcp(handle.clone())),
+        driven(relay_tokio::OnTokio(handle.clone())),
     ];
     let transcripts = transcripts::all();
     let pairs = drivers.iter().flat_map(|driver| transcripts.iter().map(move |transcript| (driver, transcript)));

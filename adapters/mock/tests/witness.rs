@@ -125,7 +125,7 @@ impl Handler for Narrow {
         2
     }
     fn acts_on(&self) -> Extensions {
-        Extensions::NONE
+        Extensions::OWN
     }
 }
 

@@ -12,6 +12,7 @@ use smtpd_core::wire::{is_address_literal, is_domain, is_hello_name};
 use smtpd_std::{Config, Dialect, Form};
 
 use crate::Exit;
+use crate::relaying::{Proxy, Relaying, Source};
 
 /// What the command line asks for.
 pub(crate) struct Arguments {
@@ -39,6 +40,8 @@ pub(crate) enum Class {
     SmtpServer,
     Sink,
     Files(PathBuf),
+    PureProxy(Proxy),
+    MailmanProxy(Proxy, Source),
 }
 
 /// `host:port`.
@@ -67,9 +70,10 @@ Options:
     -c, --class NAME    The server to run:
                           DebuggingServer  prints each message on stdout
                           Files            stores each message in a file of --dir
+                          MailmanProxy     relays mail for lists to Mailman, all other mail to remotehost
+                          PureProxy        relays each message to remotehost (the default, as Python's)
                           Sink             accepts each message and throws it away
                           SMTPServer       refuses each message, as Python's base class
-                        (Python's default PureProxy is not there yet.)
     -s, --size N        Octets of a message that are taken at most; 0: no limit. Default: 33554432.
     -u, --smtputf8      Offer SMTPUTF8 (not there yet).
     -d, --debug         Trace the dialogue on stderr.
@@ -86,6 +90,25 @@ Options:
         --port-file FILE
                         Write the port to FILE once the server listens; FILE goes when the server ends.
         --exit-after N  End after N messages were answered 250.
+
+Relaying (PureProxy and MailmanProxy), for clients on this host only unless it is said whose mail is relayed:
+        --relay-from NETWORK
+                        Relay for clients there (192.0.2.0/24, 2001:db8::/32, an address); may be given more than once.
+        --relay-to DOMAIN
+                        Relay to this domain for everybody; may be given more than once.
+        --open-relay    Relay for everybody to everybody. Strangers find that within hours.
+        --no-received   Add no Received field (RFC 5321 wants one).
+        --always-250    Answer yes to all mail as Python did; what the remote server refused is lost, and told on stderr.
+        --x-peer        PureProxy adds Python's X-Peer field.
+        --upstream-down WHAT
+                        What PureProxy does while the remote server can't be reached: defer (the default: MAIL is answered
+                        451), refuse (greet with 421).
+        --mailman-maps DIR
+                        Where Mailman 3 keeps postfix_lmtp, its addresses (VAR/data; Debian: /var/lib/mailman3/data).
+        --mailman-lmtp HOST:PORT
+                        Where its LMTP runner is. Default: as that table says.
+        --mailman2-lists DIR, --mailman2-command FILE
+                        A Mailman 2: its folder of lists, its mail wrapper (/var/lib/mailman/mail/mailman).
 
 Limits (0: none; a line has at most 4096 octets in any case):
         --max-connections N (1000)    --max-connections-per-address N (250)
@@ -139,6 +162,8 @@ struct Options {
     max_memory: usize,
     #[command(flatten)]
     limits: OfSession,
+    #[command(flatten)]
+    relaying: Relaying,
     addresses: Vec<String>,
 }
 
@@ -203,12 +228,14 @@ impl Arguments {
 impl Options {
     /// What is no mistake of its own, but means nothing here.
     fn check(&self) -> Result<(), Exit> {
+        self.relaying.check(&self.class)?;
         let fault = match (self.class.as_str(), self.limits.max_line) {
             (_, Some(line @ 1..512)) => format!("Invalid max-line: {line}, the least is 512 (RFC 5321 §4.5.3.1.4)"),
             (_, Some(line @ 4_097..)) => format!("Invalid max-line: {line}, the most is 4096"),
             ("DebuggingServer", _) if self.decode && self.json => "--json prints in place of --decode".to_owned(),
             (class, _) if self.decode && class != "DebuggingServer" => "--decode is for DebuggingServer".to_owned(),
             (class, _) if self.dir.is_some() && class != "Files" => "--dir is for Files".to_owned(),
+            (class, _) if self.json && self.is_proxy() => format!("--json is not for {class}"),
             _ => {
                 let is_name = |name: &String| is_domain(name.as_bytes()) || is_address_literal(name.as_bytes());
                 let Some(name) = self.accept.iter().find(|name| !is_name(name)) else { return Ok(()) };
@@ -216,6 +243,11 @@ impl Options {
             }
         };
         Err(Exit::failure(fault))
+    }
+
+    /// As Python did without a class.
+    fn is_proxy(&self) -> bool {
+        matches!(self.class.as_str(), "PureProxy" | "MailmanProxy")
     }
 
     fn judge(self) -> Result<Arguments, Exit> {
@@ -230,7 +262,7 @@ impl Options {
             more => return Err(usage(&format!("Invalid arguments: {}", more.join(", ")))),
         };
         let local = address("local", local)?;
-        address("remote", remote)?;
+        let remote = address("remote", remote)?;
         if self.smtputf8 {
             return Err(Exit::failure("smtpd: SMTPUTF8 is not there yet; run without -u"));
         }
@@ -243,7 +275,14 @@ impl Options {
         };
         // The command runs once: what it is called may as well live for ever.
         let mut config = config(&self.profile, host.leak())?;
-        let class = class(&self.class, form(config.dialect, self.decode), self.dir)?;
+        let class = match self.class.as_str() {
+            "PureProxy" => Class::PureProxy(self.relaying.proxy(&remote, config.host)?),
+            "MailmanProxy" => {
+                let proxy = self.relaying.proxy(&remote, config.host)?;
+                Class::MailmanProxy(proxy, self.relaying.source()?)
+            }
+            name => class(name, form(config.dialect, self.decode), self.dir)?,
+        };
         config.limits.size = size.unwrap_or(config.limits.size);
         self.limits.put(&mut config);
         Ok(Arguments {
@@ -285,7 +324,7 @@ fn version(dialect: Dialect) -> Exit {
     Exit { message: String::new(), code: u8::from(written.is_err()) }
 }
 
-const CLASSES: &str = "DebuggingServer, Files, SMTPServer, Sink";
+const CLASSES: &str = "DebuggingServer, Files, MailmanProxy, PureProxy, SMTPServer, Sink";
 
 fn form(dialect: Dialect, decode: bool) -> Form {
     match dialect {
@@ -304,7 +343,6 @@ fn class(name: &str, form: Form, dir: Option<PathBuf>) -> Result<Class, Exit> {
             Some(dir) => return Ok(Class::Files(dir)),
             None => "class Files needs --dir DIR".to_owned(),
         },
-        "PureProxy" | "MailmanProxy" => format!("class {name} is not there yet; there are {CLASSES}"),
         name if name.contains('.') => {
             format!("class {name} can't be imported: this program is not Python; there are {CLASSES}")
         }

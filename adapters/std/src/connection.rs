@@ -8,9 +8,22 @@ use std::task::{Context, Poll, Waker, ready};
 use smtpd_core::server::{Config, Ending, Handler, Patience, Peer, Progress, Session, State, step};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::pool::{Buffer, COMMANDS, Pooled};
 use crate::waiting::{LAST_WORDS, Timer};
+
+/// A connection that its server drives, and ends.
+pub(crate) trait Driven {
+    /// Ready when the session is over and its output is sent, or can't be.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Lets the transaction under way come to its end, and then ends the session.
+    fn stop(&mut self);
+
+    /// Ends the session now.
+    fn end(&mut self, why: Ending);
+}
 
 /// A session, its handler and its stream.
 pub(crate) struct Connection<'c, H> {
@@ -26,6 +39,8 @@ pub(crate) struct Connection<'c, H> {
     progress: Progress,
     /// The server stops: the session ends as soon as no transaction is under way.
     is_stopping: bool,
+    /// The handler panicked, and is not called again.
+    is_faulty: bool,
 }
 
 impl<'c, H: Handler> Connection<'c, H> {
@@ -40,18 +55,8 @@ impl<'c, H: Handler> Connection<'c, H> {
             at_once,
             progress: Progress::Moved,
             is_stopping: false,
+            is_faulty: false,
         }
-    }
-
-    /// Lets the transaction under way come to its end, and then ends the session.
-    pub(crate) fn stop(&mut self) {
-        self.is_stopping = true;
-    }
-
-    /// Ends the session now.
-    pub(crate) fn end(&mut self, why: Ending) {
-        self.session.end(why);
-        self.progress = Progress::Moved;
     }
 
     /// The stream, once the session is over.
@@ -59,25 +64,13 @@ impl<'c, H: Handler> Connection<'c, H> {
         self.stream
     }
 
-    /// Ready when the session is over and its output is sent, or can't be.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            if self.drive(cx).is_ready() {
-                return Poll::Ready(());
-            }
-            let why = if self.is_stopping && is_between(&self.session) {
-                Ending::Stopping
-            } else {
-                ready!(self.timer.poll(cx, self.patience()));
-                Ending::Expired
-            };
-            if self.progress == Progress::Closed {
-                return Poll::Ready(());
-            }
-            self.end(why);
-            // Not left to `drive`: the client may not read, so that nothing can be sent any more.
-            self.go_on(cx.waker());
-        }
+    /// The same, beside the handler.
+    pub(crate) fn parts(&mut self) -> (&mut TcpStream, &mut H) {
+        (&mut self.stream, &mut self.handler)
+    }
+
+    pub(crate) fn handler(&mut self) -> &mut H {
+        &mut self.handler
     }
 
     /// As the session says; what it says last has little time, for the session is over.
@@ -111,6 +104,67 @@ impl<'c, H: Handler> Connection<'c, H> {
         }
     }
 
+    /// One turn beside those of other ends: sends, and then reads once, unless the client `is_held`, or steps; true if
+    /// that was done.
+    pub(crate) fn turn(&mut self, cx: &mut Context<'_>, is_held: bool) -> bool {
+        if self.send(cx).is_pending() {
+            return false;
+        }
+        match self.progress {
+            Progress::Closed => return false,
+            Progress::Read if is_held => return false,
+            Progress::Read => return self.receive(cx).is_ready(),
+            Progress::Wait { read } => {
+                if read && self.kept.is_empty() && self.receive(cx).is_ready() {
+                    return true;
+                }
+                self.go_on(cx.waker());
+                return !matches!(self.progress, Progress::Wait { .. }) || !self.session.output().is_empty();
+            }
+            Progress::Moved | Progress::Write => self.go_on(cx.waker()),
+            // Not announced as long as this adapter knows no TLS.
+            Progress::StartTls => self.end(Ending::Fault),
+        }
+        true
+    }
+
+    /// Ready when the session's patience is over, or at `other`.
+    pub(crate) fn poll_timer(&mut self, cx: &mut Context<'_>, other: Option<Instant>) -> Poll<()> {
+        self.timer.poll_with(cx, self.patience(), other)
+    }
+
+    /// Whether the server stops and nothing is under way that may come to its end.
+    pub(crate) fn must_stop(&self) -> bool {
+        self.is_stopping && self.progress != Progress::Closed && is_between(&self.session)
+    }
+
+    /// Whether the session is over; its last words may not be sent.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.progress == Progress::Closed
+    }
+
+    /// Whether the session is over, and all was sent.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_closed() && self.session.output().is_empty()
+    }
+
+    /// Whether the client is in its text.
+    pub(crate) fn is_text(&self) -> bool {
+        self.session.state() == State::Text
+    }
+
+    /// Whether the handler panicked.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.is_faulty
+    }
+
+    /// The handler panicked: it is not called again, not even for the last event.
+    pub(crate) fn fault(&mut self) {
+        self.session.end(Ending::Fault);
+        let _ = self.session.poll(&mut &[][..], 0);
+        (self.progress, self.is_faulty) = (Progress::Closed, true);
+    }
+
     /// Sends the output, all of it.
     fn send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.session.output().is_empty() {
@@ -140,7 +194,7 @@ impl<'c, H: Handler> Connection<'c, H> {
     }
 
     /// Steps with what was kept.
-    fn go_on(&mut self, waker: &Waker) {
+    pub(crate) fn go_on(&mut self, waker: &Waker) {
         let kept = std::mem::take(&mut self.kept);
         let (_, input) = kept.split_at(self.taken);
         let taken = self.step(input, waker);
@@ -163,18 +217,47 @@ impl<'c, H: Handler> Connection<'c, H> {
                 }
             }
         });
-        self.progress = stepped.unwrap_or_else(|why| {
-            self.session.end(why);
-            // A handler that panicked is not called again, not even for the last event.
-            let _ = self.session.poll(&mut &[][..], 0);
-            Progress::Closed
-        });
+        match stepped {
+            Ok(progress) => self.progress = progress,
+            Err(_) => self.fault(),
+        }
         octets.len() - input.len()
     }
 
     fn lose(&mut self, error: &io::Error) {
         tracing::debug!("connection lost: {error}");
         self.end(Ending::Lost);
+    }
+}
+
+impl<H: Handler> Driven for Connection<'_, H> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.drive(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let why = if self.is_stopping && is_between(&self.session) {
+                Ending::Stopping
+            } else {
+                ready!(self.timer.poll(cx, self.patience()));
+                Ending::Expired
+            };
+            if self.progress == Progress::Closed {
+                return Poll::Ready(());
+            }
+            self.end(why);
+            // Not left to `drive`: the client may not read, so that nothing can be sent any more.
+            self.go_on(cx.waker());
+        }
+    }
+
+    fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    fn end(&mut self, why: Ending) {
+        self.session.end(why);
+        self.progress = Progress::Moved;
     }
 }
 

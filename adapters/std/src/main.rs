@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use nix::libc::SIGXFSZ;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use smtpd_std::{Files, Handler, Memory, Messages, Printer, Server, Sink, Stopper, Unimplemented};
+use smtpd_std::{
+    Files, Handler, Mailman2, Maps, Memory, Messages, Printer, Relay, Remotes, Server, Sink, Stopper, Unimplemented,
+    Wrapper,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
+mod always;
 mod arguments;
 mod base;
 mod log;
@@ -19,12 +23,15 @@ mod patient;
 mod policy;
 mod port_file;
 mod privileges;
+mod relaying;
 
+use always::Always;
 use arguments::{Arguments, Class};
 use base::Base;
 use log::Log;
 use policy::{Last, Ruled, Rules};
 use port_file::PortFile;
+use relaying::Source;
 
 /// How long the end of the program waits for whoever reads stderr, and for threads that wait for disks.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -89,6 +96,9 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     let server = Server::bind((local.host.as_str(), local.port), arguments.config).await;
     let server = server.map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?.connections(all, each);
     let addresses = server.local_addrs().map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?;
+    if let Class::PureProxy(proxy) | Class::MailmanProxy(proxy, _) = &arguments.class {
+        proxy.check(&addresses)?;
+    }
     let port = addresses.first().map_or(0, SocketAddr::port);
     let _port_file = match &arguments.port_file {
         Some(path) => Some(
@@ -132,6 +142,25 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
         }
         (Class::Sink, false) => run_ruled(server, rules, ready, || Sink).await,
         (Class::SmtpServer, _) => run_ruled(server, rules, ready, || Base(Unimplemented)).await,
+        (Class::PureProxy(proxy), _) => {
+            let (remotes, is_always, proxy) = (proxy.remotes(), proxy.is_always, proxy.clone());
+            run_relay(server, rules, ready, is_always, remotes, move || proxy.pure()).await;
+        }
+        (Class::MailmanProxy(proxy, source), _) => {
+            let (remotes, is_always, proxy) = (proxy.remotes(), proxy.is_always, proxy.clone());
+            match source {
+                Source::Maps(folder, lmtp) => {
+                    let maps = Maps::open(folder, *lmtp).map_err(begin)?;
+                    let relay = move || proxy.mailman(maps.clone(), ());
+                    run_relay(server, rules, ready, is_always, remotes, relay).await;
+                }
+                Source::Mailman2(lists, command) => {
+                    let mailman = Mailman2::start(lists, Wrapper::new(command)).await.map_err(begin)?;
+                    let relay = move || proxy.mailman(mailman.clone(), ());
+                    run_relay(server, rules, ready, is_always, remotes, relay).await;
+                }
+            }
+        }
     }
     match failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
         // Whoever read the messages has seen enough.
@@ -151,6 +180,22 @@ async fn run_ruled<H: Handler + Send + 'static>(
 ) {
     ready();
     server.run(move |_| Ruled::new(handler(), &rules)).await;
+}
+
+/// The same for relays.
+async fn run_relay<R: Relay + Send + 'static>(
+    server: Server,
+    rules: Arc<Rules>,
+    ready: impl FnOnce(),
+    is_always: bool,
+    remotes: Remotes,
+    relay: impl Fn() -> R + Send + Sync + 'static,
+) {
+    ready();
+    match is_always {
+        true => server.run_relay(move |_| Ruled::new(Always::new(relay()), &rules), remotes).await,
+        false => server.run_relay(move |_| Ruled::new(relay(), &rules), remotes).await,
+    }
 }
 
 /// As many descriptors as connections need, if the system gives them; if not, `accept` says so when they run out.

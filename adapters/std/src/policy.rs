@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
+use smtpd_core::relay::{Leg, Relay};
 use smtpd_core::wire::ForwardPath;
 use smtpd_std::{Answer, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt, Reply, Stopper, Verify};
 
@@ -153,7 +154,8 @@ impl<H: Handler> Handler for Ruled<H> {
     }
 
     fn backlog(&self) -> u16 {
-        self.handler.backlog()
+        // What is refused here is refused at once, which has no place behind an open question.
+        if self.rules.accept.is_empty() { self.handler.backlog() } else { 1 }
     }
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
@@ -162,5 +164,13 @@ impl<H: Handler> Handler for Ruled<H> {
             settle(&answer, &self.rules, &mut self.is_counted, &mut self.is_last);
         }
         answer
+    }
+}
+
+impl<R: Relay> Relay for Ruled<R> {
+    type Output = R::Output;
+
+    fn legs(&mut self) -> &mut [Leg<R::Output>] {
+        self.handler.legs()
     }
 }

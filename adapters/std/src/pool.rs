@@ -16,14 +16,20 @@ pub(crate) const COMMANDS: usize = 8_192;
 /// Octets of a line or of output: the replies to 100 pipelined RCPT fit.
 const LINE: usize = 4_096;
 
+/// Octets of a leg's output: all the text that was read at once goes out in one write, though each of its octets may
+/// become two, with a command before it.
+const OUTPUT: usize = 2 * READ + 512;
+
 /// What a thread keeps of each kind for later.
 const SPARE: usize = 64;
 
 type Line = heapless::Vec<u8, LINE>;
+type Output = heapless::Vec<u8, OUTPUT>;
 
 thread_local! {
     static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
     static LINES: RefCell<Vec<Box<Line>>> = const { RefCell::new(Vec::new()) };
+    static OUTPUTS: RefCell<Vec<Box<Output>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What was read: a buffer of the thread's pool, which goes back there when this is dropped.
@@ -81,6 +87,32 @@ impl Store for Pooled {
         if let Some(mut line) = self.0.take() {
             line.clear();
             give_back(&LINES, line);
+        }
+    }
+}
+
+/// What a relay's leg has to send, in memory of the thread's that it has only while something is in it: with room for
+/// all the text that a [`Server`](crate::Server) reads at once.
+#[derive(Debug, Default)]
+pub struct PooledOutput(Option<Box<Output>>);
+
+impl Store for PooledOutput {
+    fn view(&mut self) -> &mut VecView<u8> {
+        &mut **self.0.get_or_insert_with(|| OUTPUTS.with_borrow_mut(Vec::pop).unwrap_or_default())
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], |output| output)
+    }
+
+    fn room(&self) -> usize {
+        OUTPUT - self.octets().len()
+    }
+
+    fn release(&mut self) {
+        if let Some(mut output) = self.0.take() {
+            output.clear();
+            give_back(&OUTPUTS, output);
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use smtpd_core::relay::Relay;
 use smtpd_core::server::{Answer, Config, Ending, Handler, Peer, Session};
 use smtpd_core::wire::Reply;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -18,9 +19,11 @@ use tracing::Instrument;
 
 use crate::async_connection;
 use crate::async_handler::AsyncHandler;
-use crate::connection::{Connection, caught};
+use crate::connection::{Connection, Driven, caught};
+use crate::dial::Dial;
 use crate::places::{Place, Places};
 use crate::pool::{Pooled, READ};
+use crate::relay_connection::RelayConnection;
 use crate::waiting::{LAST_WORDS, Stopper, Waiting};
 
 /// Connections that the kernel holds while the server is busy.
@@ -175,6 +178,30 @@ impl Server {
         .await;
     }
 
+    /// Serves until it is told to stop, with a relay for each connection, whose legs' connections `dial` makes. A relay
+    /// must not block. When a client's session is over the servers hear QUIT, for which there is a second.
+    ///
+    /// ```no_run
+    /// use smtpd_std::{Direct, PooledOutput, Server};
+    /// # use smtpd_core::relay::Relay;
+    /// # async fn run(server: Server, relay: fn(PooledOutput) -> Box<dyn Relay<Output = PooledOutput> + Send>) {
+    /// server.run_relay(move |_| relay(PooledOutput::default()), Direct).await;
+    /// # }
+    /// ```
+    pub async fn run_relay<R: Relay + Send + 'static>(
+        self,
+        relay: impl Fn(Peer) -> R + Send + Sync + 'static,
+        dial: impl Dial,
+    ) {
+        let (relay, dial) = (Arc::new(relay), Arc::new(dial));
+        self.accept(move |stream, peer, place, settings, waiting| {
+            let (relay, dial) = (Arc::clone(&relay), Arc::clone(&dial));
+            let connection = serve_relay(stream, peer, place, relay, dial, settings, waiting);
+            tokio::spawn(connection.instrument(span(peer)));
+        })
+        .await;
+    }
+
     /// Accepts on all listeners; returns when the last connection is over.
     async fn accept(self, start: impl Fn(TcpStream, Peer, Place, Settings, Waiting) + Send + Sync + 'static) {
         let start = Arc::new(start);
@@ -271,6 +298,46 @@ async fn serve<H: Handler>(
         Err(why) => return close(refuse(stream, &config, |session| session.end(why)).await, &mut waiting).await,
     };
     let mut connection = Connection::new(stream, &config, peer, handler, at_once);
+    drive(&mut connection, &mut waiting).await;
+    close(connection.into_stream(), &mut waiting).await;
+}
+
+/// Serves one connection with a relay.
+async fn serve_relay<R: Relay, D: Dial>(
+    stream: TcpStream,
+    peer: Peer,
+    _place: Place,
+    relay: Arc<impl Fn(Peer) -> R>,
+    dial: Arc<D>,
+    settings: Settings,
+    mut waiting: Waiting,
+) {
+    let Settings { config, at_once, .. } = settings;
+    let connection = match caught(|| relay(peer)) {
+        Ok(relay) => RelayConnection::new(stream, &config, peer, relay, dial, at_once),
+        Err(why) => Err((stream, why)),
+    };
+    let mut connection = match connection {
+        Ok(connection) => connection,
+        Err((stream, why)) => {
+            return close(refuse(stream, &config, |session| session.end(why)).await, &mut waiting).await;
+        }
+    };
+    drive(&mut connection, &mut waiting).await;
+    let mut end = waiting.clone();
+    let (stream, mut farewell) = connection.parts();
+    let servers = async {
+        tokio::select! {
+            biased;
+            _ = timeout(LAST_WORDS, poll_fn(|cx| farewell.poll(cx))) => {}
+            () = waiting.is_now() => {}
+        }
+    };
+    tokio::join!(servers, discard(stream, &mut end));
+}
+
+/// Drives a connection to its end, or to the server's.
+async fn drive(connection: &mut impl Driven, waiting: &mut Waiting) {
     let is_over = tokio::select! {
         biased;
         () = poll_fn(|cx| connection.poll(cx)) => true,
@@ -287,7 +354,6 @@ async fn serve<H: Handler>(
             }
         }
     }
-    close(connection.into_stream(), &mut waiting).await;
 }
 
 /// Connections without a place that are told so at once; those behind them are just closed.
@@ -336,6 +402,11 @@ const LAST_OCTETS: usize = 65_536;
 /// Closes so that the last reply arrives: a connection closed with octets unread is reset, and a reset may overtake
 /// the reply.
 async fn close(mut stream: TcpStream, waiting: &mut Waiting) {
+    discard(&mut stream, waiting).await;
+}
+
+/// The same, up to the close itself.
+async fn discard(stream: &mut TcpStream, waiting: &mut Waiting) {
     let discard = async {
         stream.shutdown().await?;
         let mut left = LAST_OCTETS;
@@ -344,7 +415,7 @@ async fn close(mut stream: TcpStream, waiting: &mut Waiting) {
             let read = poll_fn(|cx| {
                 let mut octets = [0; 1_024];
                 let mut octets = ReadBuf::new(&mut octets);
-                ready!(Pin::new(&mut stream).poll_read(cx, &mut octets))?;
+                ready!(Pin::new(&mut *stream).poll_read(cx, &mut octets))?;
                 Poll::Ready(io::Result::Ok(octets.filled().len()))
             });
             match read.await? {

@@ -51,15 +51,50 @@ impl Timer {
                 self.sleep.as_mut().reset(self.deadline);
             }
         }
+        self.ring(cx, self.deadline)
+    }
+
+    /// The same beside others' waiting times, of which the first ends at `other`.
+    pub(crate) fn poll_with(&mut self, cx: &mut Context<'_>, patience: Patience, other: Option<Instant>) -> Poll<()> {
+        let Some(other) = other else { return self.poll(cx, patience) };
+        if self.poll(cx, patience).is_ready() {
+            return Poll::Ready(());
+        }
+        if other < self.sleep.deadline() {
+            self.sleep.as_mut().reset(other);
+        }
+        self.ring(cx, self.deadline.min(other))
+    }
+
+    /// Ready at `deadline`; rings before that at times.
+    fn ring(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         // A client that always has something to say must not keep time from passing: see `unconstrained`.
         while pin!(unconstrained(self.sleep.as_mut())).poll(cx).is_ready() {
             let now = Instant::now();
-            if now >= self.deadline {
+            if now >= deadline {
                 return Poll::Ready(());
             }
-            self.sleep.as_mut().reset(self.deadline.min(now + self.shortest));
+            self.sleep.as_mut().reset(deadline.min(now + self.shortest));
         }
         Poll::Pending
+    }
+}
+
+/// When an end's waiting time is over.
+#[derive(Debug, Default)]
+pub(crate) struct Due(Option<(Patience, Instant)>);
+
+impl Due {
+    /// When that `patience` is over, counted from when it was first seen.
+    pub(crate) fn at(&mut self, patience: Patience) -> Instant {
+        match self.0 {
+            Some((known, at)) if known == patience => at,
+            _ => {
+                let at = Instant::now() + span(patience.secs);
+                self.0 = Some((patience, at));
+                at
+            }
+        }
     }
 }
 

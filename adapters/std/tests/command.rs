@@ -284,9 +284,15 @@ fn profiles_speak_as_python_did() {
 #[test]
 fn what_the_command_line_gets() {
     let failures = [
-        (&["-n"][..], "class PureProxy is not there yet"),
-        (&["-n", "-c", "MailmanProxy"], "class MailmanProxy is not there yet"),
-        (&["-n", "-c", "DebuggingServer", "-u"], "SMTPUTF8"),
+        (&["-n", "-c", "DebuggingServer", "-u"][..], "SMTPUTF8"),
+        (&["-n", "--relay-from", "192.0.2.1/24"], "Invalid relay-from: \"192.0.2.1/24\""),
+        (&["-n", "--relay-to", "@b.example"], "Invalid relay-to: \"@b.example\""),
+        (&["-n", "--upstream-down", "hide"], "Invalid upstream-down: \"hide\" (defer or refuse)"),
+        (&["-n", "-c", "Sink", "--x-peer"], "--x-peer is for PureProxy"),
+        (&["-n", "-c", "MailmanProxy", "--x-peer"], "--x-peer is for PureProxy"),
+        (&["-n", "-c", "PureProxy", "--mailman-maps", "."], "--mailman-maps is for MailmanProxy"),
+        (&["-n", "-c", "Sink", "--open-relay"], "--open-relay is for PureProxy and MailmanProxy"),
+        (&["-n", "--json"], "--json is not for PureProxy"),
         (&["a:1", "b:2", "c:3"], "Invalid arguments: a:1, b:2, c:3"),
         (&["nowhere"], "Bad local spec: nowhere"),
         (&["localhost:smtp"], "Bad local port: localhost:smtp"),
@@ -295,7 +301,7 @@ fn what_the_command_line_gets() {
         (&["-s", "abc"], "Invalid size: abc"),
         (&["-s", "-1"], "Invalid size: -1"),
         (&["-n", "-n", "-s", "1", "--siz", "abc"], "Invalid size: abc"),
-        (&["-n", "-c", "debugging"], "unknown class \"debugging\"; there are DebuggingServer, Files, SMTPServer, Sink"),
+        (&["-n", "-c", "debugging"], "unknown class \"debugging\"; there are DebuggingServer, Files, MailmanProxy, "),
         (&["-n", "-c", "smtpd.DebuggingServer"], "class smtpd.DebuggingServer can't be imported"),
         (&["-n", "-c", "Files"], "class Files needs --dir DIR"),
         (&["-n", "-c", "Sink", "--max-line", "511"], "Invalid max-line: 511"),

@@ -13,6 +13,8 @@ pub(crate) struct Outbox<O> {
     released: usize,
     /// Octets of the HELO that waits behind an EHLO for its refusal.
     spare: usize,
+    /// Where the parameters of the newest MAIL begin.
+    params: usize,
     text: Text,
     /// Replies to what may be sent that have not come.
     in_flight: u16,
@@ -33,11 +35,12 @@ enum Text {
 impl<O: Store> Outbox<O> {
     /// With a greeting under way.
     pub(crate) const fn new(store: O) -> Self {
-        Self { store, sent: 0, released: 0, spare: 0, text: Text::None, in_flight: 1, asked: 1 }
+        Self { store, sent: 0, released: 0, spare: 0, params: 0, text: Text::None, in_flight: 1, asked: 1 }
     }
 
     /// For a new connection.
     pub(crate) fn restart(&mut self) {
+        self.text = Text::None;
         self.empty();
         (self.in_flight, self.asked) = (1, 1);
     }
@@ -61,24 +64,28 @@ impl<O: Store> Outbox<O> {
         self.asked > 0
     }
 
-    /// Adds a line, whole or not at all; where it begins.
+    /// Adds a line, whole or not at all.
     #[must_use]
-    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> Option<usize> {
+    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> bool {
         let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
         if len > self.room() {
-            return None;
+            return false;
         }
         let out = self.store.view();
-        let at = out.len();
         for part in parts {
             put(out, part);
         }
-        Some(at)
+        true
     }
 
-    /// Where the line begins that may be sent next.
-    pub(crate) const fn front(&self) -> usize {
-        self.released
+    /// The line that was just added is a MAIL with so many octets of parameters, the spaces before them included.
+    pub(crate) fn mark_params(&mut self, octets: usize) {
+        self.params = self.store.octets().len().saturating_sub(2).saturating_sub(octets);
+    }
+
+    /// Whether a line waits for the refusal of the one before it.
+    pub(crate) const fn has_spare(&self) -> bool {
+        self.spare > 0
     }
 
     /// The line that was just added waits for the refusal of the one before it.
@@ -97,21 +104,15 @@ impl<O: Store> Outbox<O> {
         false
     }
 
-    /// Takes the parameters that the server did not offer out of the MAIL that waits at `at`, if one does.
-    pub(crate) fn trim(&mut self, at: usize, offer: Offer) {
-        if at >= self.store.octets().len() {
+    /// Takes the parameters that the server did not offer out of the newest MAIL, if it waits.
+    pub(crate) fn trim(&mut self, offer: Offer) {
+        if self.params <= self.released {
             return;
         }
         let out = self.store.view();
-        let Some(waiting) = out.get_mut(at..) else { return };
-        let (Some(end), true) = (waiting.iter().position(|octet| *octet == b'\r'), waiting.starts_with(b"MAIL "))
-        else {
-            return;
-        };
-        let line = waiting.get(..end).unwrap_or(b"");
-        // No parameter holds one.
-        let Some(path) = line.iter().rposition(|octet| *octet == b'>') else { return };
-        let (mut to, mut from) = (path.wrapping_add(1), path.wrapping_add(1));
+        let Some(waiting) = out.get_mut(self.params..) else { return };
+        let Some(end) = waiting.iter().position(|octet| *octet == b'\r') else { return };
+        let (mut to, mut from) = (0_usize, 0_usize);
         while from < end {
             let word = waiting.get(from.wrapping_add(1)..end).unwrap_or(b"");
             let word = crate::wire::cut(word, b' ').0;
@@ -193,7 +194,7 @@ impl<O: Store> Outbox<O> {
 
     fn empty(&mut self) {
         self.store.release();
-        (self.sent, self.released, self.spare) = (0, 0, 0);
+        (self.sent, self.released, self.spare, self.params) = (0, 0, 0, 0);
         // Further text has its own beginning.
         if self.text != Text::Open {
             self.text = Text::None;

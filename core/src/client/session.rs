@@ -53,8 +53,9 @@ pub struct Session<L: Store = Vec<u8, 512>, O: Store = Vec<u8, 2048>> {
     reading: Reading,
     encoder: Encoder,
     phase: Phase,
-    /// What the server offered, once it did.
-    offer: Option<Offer>,
+    /// What the server offered: whole once it greeted.
+    offer: Offer,
+    is_greeted: bool,
     /// Recipients of the transaction that were accepted.
     recipients: u16,
     epoch: u32,
@@ -79,6 +80,8 @@ enum Phase {
 enum Reading {
     /// It is not complete.
     Begun,
+    /// Nor is this one, and nothing had asked for it when it began.
+    BegunEarly,
     /// It was handed out.
     Done,
     /// It was handed out, and something that nothing had asked for stood right behind it.
@@ -127,7 +130,8 @@ impl<L: Store, O: Store> Session<L, O> {
             reading: Reading::Begun,
             encoder: Encoder::new(),
             phase: Phase::Commands,
-            offer: None,
+            offer: Offer::NONE,
+            is_greeted: false,
             recipients: 0,
             epoch: 0,
             reply,
@@ -153,7 +157,8 @@ impl<L: Store, O: Store> Session<L, O> {
     /// As new, for another connection, with the same timers and protocol.
     pub fn restart(&mut self) {
         (self.order, self.reader, self.encoder) = (Order::new(), ReplyReader::new(), Encoder::new());
-        (self.phase, self.reading, self.offer, self.recipients) = (Phase::Commands, Reading::Begun, None, 0);
+        (self.phase, self.reading, self.recipients) = (Phase::Commands, Reading::Begun, 0);
+        (self.offer, self.is_greeted) = (Offer::NONE, false);
         self.epoch = self.epoch.wrapping_add(1);
         self.reply.release();
         self.outbox.restart();
@@ -162,22 +167,23 @@ impl<L: Store, O: Store> Session<L, O> {
     /// Says EHLO, and HELO if that is refused (RFC 5321 §3.2); with LMTP, LHLO. There is one reply in either case.
     ///
     /// # Errors
-    /// [`Error::Full`] (both must fit), [`Error::OutOfOrder`], [`Error::Octets`].
+    /// [`Error::Full`] (both must fit), [`Error::OutOfOrder`] (also while another one has no reply), [`Error::Octets`].
     pub fn hello(&mut self, name: &[u8]) -> Result<(), Error> {
-        let offer = self.offer.take();
-        if self.is_lmtp() {
-            self.command(Command::Hello, &[b"LHLO ", name, b"\r\n"]).inspect_err(|_| self.offer = offer)?;
-            return Ok(());
-        }
+        let verb = if self.is_lmtp() { b"LHLO " } else { b"EHLO " };
         let len = name.len().saturating_add(7);
+        if self.outbox.has_spare() {
+            return Err(Error::OutOfOrder);
+        }
         if self.outbox.room() < len.saturating_mul(2) {
-            self.offer = offer;
             return Err(Error::Full);
         }
-        self.command(Command::Hello, &[b"EHLO ", name, b"\r\n"]).inspect_err(|_| self.offer = offer)?;
-        if self.outbox.push(&[b"HELO ", name, b"\r\n"]).is_some() {
+        self.put(Command::Hello, &[verb, name, b"\r\n"])?;
+        if !self.is_lmtp() && self.outbox.push(&[b"HELO ", name, b"\r\n"]) {
             self.outbox.spare_last(len);
         }
+        // Not to be followed by anything before its answer.
+        (self.offer, self.is_greeted) = (Offer::NONE, false);
+        self.release();
         Ok(())
     }
 
@@ -188,9 +194,10 @@ impl<L: Store, O: Store> Session<L, O> {
     /// [`Error::Full`], [`Error::OutOfOrder`], [`Error::Octets`].
     pub fn mail(&mut self, reverse_path: &[u8], params: &[u8]) -> Result<(), Error> {
         let space = if params.is_empty() { &b""[..] } else { b" " };
-        let at = self.put(Command::Mail, &[b"MAIL FROM:<", reverse_path, b">", space, params, b"\r\n"])?;
-        if let Some(offer) = self.offer {
-            self.outbox.trim(at, offer);
+        self.put(Command::Mail, &[b"MAIL FROM:<", reverse_path, b">", space, params, b"\r\n"])?;
+        self.outbox.mark_params(params.len().saturating_add(space.len()));
+        if self.is_greeted {
+            self.outbox.trim(self.offer);
         }
         self.release();
         Ok(())
@@ -220,6 +227,9 @@ impl<L: Store, O: Store> Session<L, O> {
         if self.phase != Phase::Text {
             return 0;
         }
+        if self.output().is_empty() {
+            self.epoch = self.epoch.wrapping_add(1);
+        }
         let taken = self.encoder.push(octets, self.outbox.text());
         self.release();
         taken
@@ -244,8 +254,10 @@ impl<L: Store, O: Store> Session<L, O> {
         }
         self.phase = Phase::Commands;
         let replies = if self.is_lmtp() { self.recipients } else { 1 };
-        // DATA's reply has come and nothing was sent since: there is room for one.
-        let _ = self.order.push(Command::Message, replies);
+        // DATA's reply has come and nothing was sent since: there is room for one. A server that let the text of nobody come owes
+        // none (RFC 2033 §4.2).
+        let _ = replies == 0 || self.order.push(Command::Message, replies);
+        self.epoch = self.epoch.wrapping_add(1);
         self.outbox.end_text(replies);
         self.outbox.release(true, self.order.count());
         Ok(())
@@ -287,20 +299,15 @@ impl<L: Store, O: Store> Session<L, O> {
 
     /// Reads one reply off the input.
     pub fn poll(&mut self, input: &mut &[u8]) -> Event<'_> {
-        let is_early = self.reading == Reading::Early;
-        if self.reading != Reading::Begun {
+        let is_early = matches!(self.reading, Reading::Early | Reading::BegunEarly);
+        if self.is_read() {
             self.reader.clear();
             self.reply.release();
-            self.reading = Reading::Begun;
         }
+        self.reading = if is_early { Reading::BegunEarly } else { Reading::Begun };
         loop {
             match self.reader.next(input, self.reply.view()) {
-                ReplyProgress::Starved => {
-                    if is_early {
-                        self.reading = Reading::Early;
-                    }
-                    return Event::Idle;
-                }
+                ReplyProgress::Starved => return Event::Idle,
                 ReplyProgress::Malformed => return self.broken(Error::NotSmtp),
                 ReplyProgress::Line(begin) => self.keyword(begin),
                 ReplyProgress::Complete(code) => match self.complete(code, is_early) {
@@ -323,19 +330,30 @@ impl<L: Store, O: Store> Session<L, O> {
     /// The reply that the last `poll` brought, until the next one.
     #[must_use]
     pub fn reply(&self) -> Option<Reply<'_>> {
-        (self.reading != Reading::Begun).then(|| self.reader.reply(self.reply.octets()))
+        self.is_read().then(|| self.reader.reply(self.reply.octets()))
+    }
+
+    /// Whether the reply in the storage was handed out.
+    const fn is_read(&self) -> bool {
+        matches!(self.reading, Reading::Done | Reading::Early)
+    }
+
+    /// Whether the server said yes to EHLO, HELO or LHLO.
+    #[must_use]
+    pub const fn is_greeted(&self) -> bool {
+        self.is_greeted
     }
 
     /// The extensions that the server offered in its reply to EHLO, as far as they are known here.
     #[must_use]
     pub fn extensions(&self) -> Extensions {
-        self.offer.map_or(Extensions::NONE, |offer| offer.extensions)
+        if self.is_greeted { self.offer.extensions } else { Extensions::NONE }
     }
 
     /// The greatest message that the server takes, in octets; 0: it did not say.
     #[must_use]
     pub fn size(&self) -> u32 {
-        self.offer.map_or(0, |offer| offer.size)
+        if self.is_greeted { self.offer.size } else { 0 }
     }
 
     /// Replies that have not come, those to the connection itself and to the end of the text among them.
@@ -370,18 +388,18 @@ impl<L: Store, O: Store> Session<L, O> {
 
     /// The first `octets` of the output were sent.
     pub fn sent(&mut self, octets: usize) {
-        if self.outbox.sent(octets) {
+        // Who takes a command octet by octet buys no time for its reply.
+        if self.outbox.sent(octets) && self.order.next().is_none() {
             self.epoch = self.epoch.wrapping_add(1);
         }
     }
 
-    /// How long to wait for what the session waits for now: 0 seconds, for nothing.
+    /// How long to wait for what the session waits for now: 0 seconds, for nothing. A command's time begins when all replies
+    /// before its own have come, and with it what of the output has to be sent first.
     #[must_use]
     pub fn patience(&self) -> Patience {
         let timers = &self.timers;
         let secs = match self.order.next() {
-            // Its end waits for the server to take what is before it.
-            Some(Command::Message) if !self.outbox.is_asked() => timers.text,
             None if self.phase == Phase::Text && !self.output().is_empty() => timers.text,
             None => 0,
             Some(Command::Greeting) => timers.greeting,
@@ -393,7 +411,7 @@ impl<L: Store, O: Store> Session<L, O> {
         Patience { secs, epoch: self.epoch }
     }
 
-    /// The connection stands: the server has its time to greet from now on.
+    /// What the session waits for has its time from now on.
     pub(crate) const fn begin(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
     }
@@ -411,8 +429,8 @@ impl<L: Store, O: Store> Session<L, O> {
         Ok(())
     }
 
-    /// Adds a command to the output; where it begins.
-    fn put(&mut self, command: Command, parts: &[&[u8]]) -> Result<usize, Error> {
+    /// Adds a command to the output.
+    fn put(&mut self, command: Command, parts: &[&[u8]]) -> Result<(), Error> {
         if self.phase != Phase::Commands {
             return Err(Error::OutOfOrder);
         }
@@ -422,10 +440,14 @@ impl<L: Store, O: Store> Session<L, O> {
             return Err(Error::Octets);
         }
         let len = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
+        let is_first = self.order.next().is_none();
         if len > self.outbox.room() || !self.order.push(command, 1) {
             return Err(Error::Full);
         }
-        self.outbox.push(parts).ok_or(Error::Full)
+        if is_first {
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+        if self.outbox.push(parts) { Ok(()) } else { Err(Error::Full) }
     }
 
     /// Lets go of as much output as may be sent now.
@@ -446,7 +468,7 @@ impl<L: Store, O: Store> Session<L, O> {
     fn extension(&mut self, begin: usize) {
         let line = self.reply.octets().get(begin..).unwrap_or(b"");
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        self.offer.get_or_insert(Offer::NONE).read(line);
+        self.offer.read(line);
     }
 
     /// The reply is complete: which command it answers; none: the session itself goes on with HELO.
@@ -494,7 +516,7 @@ impl<L: Store, O: Store> Session<L, O> {
     fn hello_answered(&mut self, code: u16) -> bool {
         if self.outbox.settle(code >= 500) {
             let _ = self.order.push_front(Command::Hello);
-            self.offer = None;
+            self.offer = Offer::NONE;
             self.release();
             return true;
         }
@@ -502,9 +524,11 @@ impl<L: Store, O: Store> Session<L, O> {
             self.extension(at.wrapping_add(1));
             self.reply.view().truncate(at);
         }
-        let offer = self.offer.filter(|_| code < 400).unwrap_or(Offer::NONE);
-        self.offer = Some(offer);
-        self.outbox.trim(self.outbox.front(), offer);
+        self.is_greeted = code < 400;
+        if !self.is_greeted {
+            self.offer = Offer::NONE;
+        }
+        self.outbox.trim(self.offer);
         false
     }
 

@@ -1,7 +1,9 @@
 //! What Python's `smtpd.DebuggingServer` prints for a mail, octet for octet (CPython 3.11 and 2.7).
 //!
 //! It knows how a mail looks when it is printed, not where it comes from and not where the octets go.
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
+
+use crate::wire::{self, hex_digit};
 
 /// Where printed octets go: a UART, semihosting, a buffer.
 pub trait Sink {
@@ -74,84 +76,13 @@ pub fn print(sink: &mut dyn Sink, message: &Printed<'_>, form: Form) {
     sink.write(b"------------ END MESSAGE ------------\n");
 }
 
-/// Writes an address as `getnameinfo` and `inet_ntop` of glibc do, and so Python's sockets (RFC 5952 §4 and §5).
+/// Writes an address as `getnameinfo` and `inet_ntop` of glibc do, and so Python's sockets: see [`wire::write_ip`].
 ///
-/// Addresses `::ffff:0:0/96` and `::/96` end in the form of IPv4; a scope (`%eth0`) is not part of an [`IpAddr`].
+/// A scope (`%eth0`) is not part of an [`IpAddr`].
 pub fn write_ip(sink: &mut dyn Sink, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => write_v4(sink, ip),
-        IpAddr::V6(ip) => write_v6(sink, ip),
-    }
-}
-
-fn write_v4(sink: &mut dyn Sink, ip: Ipv4Addr) {
-    for (place, octet) in ip.octets().into_iter().enumerate() {
-        if place > 0 {
-            sink.write(b".");
-        }
-        if octet >= 100 {
-            sink.write(&[digit(octet / 100)]);
-        }
-        if octet >= 10 {
-            sink.write(&[digit(octet / 10 % 10)]);
-        }
-        sink.write(&[digit(octet % 10)]);
-    }
-}
-
-fn write_v6(sink: &mut dyn Sink, ip: Ipv6Addr) {
-    let v4 = match ip.segments() {
-        // With a seventh zero it is an address like `::1`, not one of IPv4.
-        [0, 0, 0, 0, 0, 0xffff, ..] => Some(b"::ffff:".as_slice()),
-        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => Some(b"::".as_slice()),
-        _ => None,
-    };
-    if let Some(prefix) = v4 {
-        let [.., a, b, c, d] = ip.octets();
-        sink.write(prefix);
-        return write_v4(sink, Ipv4Addr::new(a, b, c, d));
-    }
-    let (start, zeros) = longest_zeros(ip);
-    let end = start.wrapping_add(zeros);
-    for (place, segment) in ip.segments().into_iter().enumerate() {
-        if place == start && zeros > 0 {
-            sink.write(b"::");
-        }
-        if (start..end).contains(&place) {
-            continue;
-        }
-        if place > 0 && place != end {
-            sink.write(b":");
-        }
-        write_hex(sink, segment);
-    }
-}
-
-/// The first of the longest runs of zeros, as place and length; one zero alone is written out (RFC 5952 §4.2.2).
-fn longest_zeros(ip: Ipv6Addr) -> (usize, usize) {
-    let (mut best, mut length) = ((8, 0), 0usize);
-    for (place, segment) in ip.segments().into_iter().enumerate() {
-        length = if segment == 0 { length.wrapping_add(1) } else { 0 };
-        if length > best.1 && length > 1 {
-            best = (place.wrapping_add(1).wrapping_sub(length), length);
-        }
-    }
-    best
-}
-
-/// Four hexadecimal digits without zeros in front (RFC 5952 §4.1, §4.3).
-fn write_hex(sink: &mut dyn Sink, segment: u16) {
-    let [high, low] = segment.to_be_bytes();
-    let digits = [digit(high >> 4), digit(high & 15), digit(low >> 4), digit(low & 15)];
-    let zeros = digits.iter().take(3).take_while(|digit| **digit == b'0').count();
-    sink.write(digits.get(zeros..).unwrap_or_default());
-}
-
-/// One hexadecimal digit.
-fn digit(value: u8) -> u8 {
-    match value {
-        0..10 => value.wrapping_add(b'0'),
-        _ => value.wrapping_sub(10).wrapping_add(b'a'),
+    let mut text = heapless::Vec::<u8, 39>::new();
+    if wire::write_ip(&mut text, ip) {
+        sink.write(&text);
     }
 }
 
@@ -261,13 +192,14 @@ fn escaped(sink: &mut dyn Sink, octet: u8) {
         b'\n' => sink.write(b"\\n"),
         b'\r' => sink.write(b"\\r"),
         b' '..0x7f => sink.write(&[b'\\', octet]),
-        _ => sink.write(&[b'\\', b'x', digit(octet >> 4), digit(octet & 15)]),
+        _ => sink.write(&[b'\\', b'x', hex_digit(octet >> 4), hex_digit(octet & 15)]),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::net::Ipv6Addr;
     use std::vec::Vec;
 
     impl Sink for Vec<u8> {
@@ -387,35 +319,10 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let rows = [
-            ("0.0.0.0", "0.0.0.0"),
-            ("1.20.255.100", "1.20.255.100"),
-            ("199.9.10.99", "199.9.10.99"),
-            ("::", "::"),
-            ("::1", "::1"),
-            ("::2:3", "::0.2.0.3"),
-            ("::1:0", "::0.1.0.0"),
-            ("::102:304", "::1.2.3.4"),
-            ("::ffff:0:0", "::ffff:0.0.0.0"),
-            ("::ffff:102:304", "::ffff:1.2.3.4"),
-            ("::fffe:102:304", "::fffe:102:304"),
-            ("ffff::", "ffff::"),
-            ("2001:db8::1", "2001:db8::1"),
-            ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
-            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
-            ("1:0:0:2:0:0:3:4", "1::2:0:0:3:4"),
-            ("0:1:0:0:0:0:0:0", "0:1::"),
-            ("1:0:0:0:0:0:0:0", "1::"),
-            ("1:2:3:4:5:6:0:0", "1:2:3:4:5:6::"),
-            ("0:2:3:4:5:6:7:0", "0:2:3:4:5:6:7:0"),
-            ("abcd:ef01:10:200:3000:a0:b00:c000", "abcd:ef01:10:200:3000:a0:b00:c000"),
-            ("64:ff9b::102:304", "64:ff9b::102:304"),
-            ("fe80::1", "fe80::1"),
-        ];
-        for (ip, expected) in rows {
+        for ip in ["192.0.2.1", "::1.2.3.4", "abcd:abcd:abcd:abcd:abcd:abcd:abcd:abcd"] {
             let mut sink = Vec::new();
             write_ip(&mut sink, ip.parse().expect("an address"));
-            assert_eq!(sink, expected.as_bytes(), "{ip}");
+            assert_eq!(sink, ip.as_bytes());
         }
     }
 }

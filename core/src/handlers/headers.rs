@@ -199,7 +199,7 @@ impl Reader {
 }
 
 /// White space (RFC 5322 §2.2.2).
-const fn is_space(octet: u8) -> bool {
+pub(super) const fn is_space(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
 

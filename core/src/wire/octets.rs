@@ -111,6 +111,23 @@ pub(crate) const fn is_printable(octet: u8) -> bool {
     octet >= b' ' && octet <= b'~'
 }
 
+/// One hexadecimal digit, in a small letter.
+pub(crate) const fn hex_digit(value: u8) -> u8 {
+    match value {
+        0..10 => value.wrapping_add(b'0'),
+        _ => value.wrapping_sub(10).wrapping_add(b'a'),
+    }
+}
+
+/// Where the first LF is.
+pub(crate) fn line_feed(octets: &[u8]) -> Option<usize> {
+    // On a device memchr has no vectors, and would only take flash.
+    #[cfg(all(feature = "memchr", not(target_os = "none")))]
+    return memchr::memchr(b'\n', octets);
+    #[cfg(not(all(feature = "memchr", not(target_os = "none"))))]
+    octets.iter().position(|octet| *octet == b'\n')
+}
+
 fn is(octet: u8, class: u8) -> bool {
     CLASSES.get(usize::from(octet)).is_some_and(|classes| classes & class != 0)
 }

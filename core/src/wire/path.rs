@@ -31,11 +31,41 @@ impl<'l> Mailbox<'l> {
         self.octets.get(..self.at).unwrap_or(b"")
     }
 
+    /// The local part without quotes, and without the backslashes before quoted octets: `"a"` is the same mailbox as `a`
+    /// (RFC 5321 §4.1.2, at the end). It may hold any printable octet, `@` and spaces too.
+    pub fn plain_local_part(&self) -> PlainLocalPart<'l> {
+        PlainLocalPart(self.local_part())
+    }
+
     /// The domain, or the address literal with its brackets; nothing where there is none, which only a Python dialect
     /// accepts.
     #[must_use]
     pub fn domain(&self) -> &'l [u8] {
         self.octets.get(self.at.wrapping_add(1)..).unwrap_or(b"")
+    }
+}
+
+/// The octets of a local part without its quotes.
+#[derive(Clone, Debug)]
+pub struct PlainLocalPart<'l>(&'l [u8]);
+
+impl Iterator for PlainLocalPart<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            // A quote or a backslash that stands for itself has a backslash before it, and both stand only where quotes are.
+            let (octet, rest) = match self.0 {
+                [b'"', rest @ ..] => {
+                    self.0 = rest;
+                    continue;
+                }
+                [b'\\', octet, rest @ ..] | [octet, rest @ ..] => (*octet, rest),
+                [] => return None,
+            };
+            self.0 = rest;
+            return Some(octet);
+        }
     }
 }
 
@@ -447,6 +477,24 @@ mod tests {
         assert_eq!(ForwardPath::parse(b"<pOstmaster>"), Ok((postmaster, &b""[..])));
         assert_eq!(ForwardPath::parse(b"<Postmasters>"), Err(BadPath));
         assert_eq!(ReversePath::parse(b"<Postmaster>"), Err(BadPath));
+    }
+
+    #[test]
+    fn local_parts_without_quotes() {
+        for (path, expected) in [
+            ("<a.b+c@d>", "a.b+c"),
+            ("<\"a\"@d>", "a"),
+            ("<\"\"@d>", ""),
+            (r#"<"\a\b"@d>"#, "ab"),
+            (r#"<"a b@c"@d>"#, "a b@c"),
+            (r#"<"a\"b\\"@d>"#, r#"a"b\"#),
+            (r#"<"\\\""@d>"#, r#"\""#),
+        ] {
+            let Ok((ForwardPath::Mailbox(mailbox), b"")) = ForwardPath::parse(path.as_bytes()) else {
+                panic!("{path}")
+            };
+            assert_eq!(mailbox.plain_local_part().collect::<Vec<_>>(), expected.as_bytes(), "{path}");
+        }
     }
 
     #[test]

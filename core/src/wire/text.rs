@@ -264,15 +264,28 @@ impl Encoder {
     /// they are.
     pub fn push(&mut self, text: &[u8], out: &mut VecView<u8>) -> usize {
         let mut rest = text;
+        // Octets that are left where blocks are looked at again: one that has to be changed is not looked at twice.
+        let mut next_block = usize::MAX;
         while let Some(octet) = rest.first() {
+            let room = out.capacity().saturating_sub(out.len());
+            let open = rest.get(..room).unwrap_or(rest);
+            let is_due = VECTORS && rest.len() <= next_block;
             let (written, length, after): (&[u8], usize, After) = match (octet, self.after) {
                 (b'\n', After::Cr) => (b"", 1, After::End),
                 (b'\n', _) => (b"\r\n", 1, After::End),
-                (b'\r', _) => (b"\r\n", 1, After::Cr),
                 (b'.', After::End | After::Cr) => (b"..", 1, After::Octet),
+                _ if is_due => match unchanged_blocks(open) {
+                    [] => {
+                        next_block = rest.len().saturating_sub(BLOCK);
+                        continue;
+                    }
+                    blocks @ [.., b'\n'] => (blocks, blocks.len(), After::End),
+                    blocks => (blocks, blocks.len(), After::Octet),
+                },
+                (b'\r', _) if rest.get(1) == Some(&b'\n') => (b"\r\n", 2, After::End),
+                (b'\r', _) => (b"\r\n", 1, After::Cr),
                 _ => {
-                    let room = out.capacity().saturating_sub(out.len());
-                    let run = within_line(rest.get(..room).unwrap_or(rest));
+                    let run = within_line(open);
                     (run, run.len(), After::Octet)
                 }
             };
@@ -307,6 +320,33 @@ impl Default for Encoder {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The octets at the start of `text`, block after block, that go out as they are: all line ends are CRLF, and no dot is
+/// behind one. Begins and ends within a line or with its end, never between CR and LF; empty if the first block has to be
+/// changed.
+fn unchanged_blocks(text: &[u8]) -> &[u8] {
+    let mut at: usize = 0;
+    while let Some(octets) = text.get(at..).and_then(|text| text.first_chunk::<{ BLOCK + 1 }>())
+        && !must_change(octets)
+    {
+        at = at.wrapping_add(BLOCK);
+    }
+    let (unchanged, behind) = text.split_at_checked(at).unwrap_or((b"", text));
+    match unchanged {
+        // The LF is the octet that the last block was looked at with.
+        [.., b'\r'] if !behind.is_empty() => text.get(..at.wrapping_add(1)).unwrap_or(unchanged),
+        _ => unchanged,
+    }
+}
+
+/// Whether among the pairs of `octets` is a CR without LF, an LF without CR, or an LF with a dot behind it.
+fn must_change(octets: &[u8; BLOCK + 1]) -> bool {
+    let next = octets.iter().skip(1);
+    // No early end: only a loop over all of it becomes vectors.
+    octets.iter().zip(next).fold(false, |any, (octet, next)| {
+        any | ((*octet == b'\r') != (*next == b'\n')) | ((*octet == b'\n') & (*next == b'.'))
+    })
 }
 
 /// The octets before the next CR or LF.
@@ -698,6 +738,59 @@ mod tests {
         assert_eq!(out, b"\r\n..");
     }
 
+    /// As `Encoder::push`, line by line: what it did before it knew of blocks.
+    fn push_by_lines(encoder: &mut Encoder, text: &[u8], out: &mut VecView<u8>) -> usize {
+        let mut rest = text;
+        while let Some(octet) = rest.first() {
+            let (written, length, after): (&[u8], usize, After) = match (octet, encoder.after) {
+                (b'\n', After::Cr) => (b"", 1, After::End),
+                (b'\n', _) => (b"\r\n", 1, After::End),
+                (b'\r', _) => (b"\r\n", 1, After::Cr),
+                (b'.', After::End | After::Cr) => (b"..", 1, After::Octet),
+                _ => {
+                    let run = within_line(&rest[..rest.len().min(out.capacity() - out.len())]);
+                    (run, run.len(), After::Octet)
+                }
+            };
+            if length == 0 || out.extend_from_slice(written).is_err() {
+                break;
+            }
+            encoder.after = after;
+            rest = &rest[length..];
+        }
+        text.len() - rest.len()
+    }
+
+    #[test]
+    fn a_block_with_one_octet_wrong_is_changed() {
+        let line = b"Usual text, with a line end.\r\n";
+        for start in 0..line.len() {
+            let octets: Octets<u8> = line.iter().copied().cycle().skip(start).take(BLOCK + 1).collect();
+            assert!(!must_change(octets.first_chunk().unwrap()));
+            for at in 0..BLOCK {
+                for wrong in [&b"\r"[..], b"\n", b"\n.", b"\r\r", b"\n\n"] {
+                    let mut octets = octets.clone();
+                    octets.splice(at..(at + wrong.len()).min(BLOCK + 1), wrong.iter().copied());
+                    let pairs = octets[..BLOCK + 1].windows(2);
+                    let expected = pairs.clone().any(|pair| (pair[0] == b'\r') != (pair[1] == b'\n') || pair == b"\n.");
+                    assert_eq!(must_change(octets.first_chunk().unwrap()), expected, "{wrong:?} at {at}");
+                }
+            }
+        }
+    }
+
+    /// Octets of usual lines, in which something else is rare.
+    fn usual_octets() -> impl Strategy<Value = Octets<u8>> {
+        let part = prop_oneof![
+            40 => (0usize..100).prop_map(|length| [&b"x".repeat(length)[..], b"\r\n"].concat()),
+            1 => Just(b".".to_vec()),
+            1 => Just(b"\r".to_vec()),
+            1 => Just(b"\n".to_vec()),
+            1 => Just(b"x".repeat(500)),
+        ];
+        proptest::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
+    }
+
     /// Octets in which line ends and dots are frequent.
     fn octets(length: usize) -> impl Strategy<Value = Octets<u8>> {
         let octet = prop_oneof![
@@ -728,6 +821,33 @@ mod tests {
             room in prop_oneof![1usize..5, 1usize..600, Just(usize::MAX)],
         ) {
             prop_assert_eq!(decode(&cut(&input, &places), room), reference(&input));
+        }
+
+        #[test]
+        fn encodes_in_blocks_as_by_lines(
+            text in prop_oneof![octets(40), usual_octets()],
+            places in proptest::collection::vec(any::<u16>(), 0..6),
+            outputs in proptest::collection::vec(2usize..1_024, 1..9),
+        ) {
+            let (mut encoder, mut by_lines) = (Encoder::new(), Encoder::new());
+            let (mut out, mut out_by_lines) = (Vec::<u8, 1_024>::new(), Vec::<u8, 1_024>::new());
+            let mut outputs = outputs.iter().cycle();
+            for part in cut(&text, &places) {
+                let mut rest = part;
+                while !rest.is_empty() {
+                    // What is in it already leaves so much room.
+                    let used = 1_024 - outputs.next().unwrap();
+                    for out in [&mut out, &mut out_by_lines] {
+                        out.clear();
+                        out.resize_default(used).unwrap();
+                    }
+                    let taken = encoder.push(rest, &mut out);
+                    prop_assert_eq!(taken, push_by_lines(&mut by_lines, rest, &mut out_by_lines));
+                    prop_assert_eq!(&out, &out_by_lines);
+                    prop_assert_eq!(encoder, by_lines);
+                    rest = &rest[taken..];
+                }
+            }
         }
 
         #[test]

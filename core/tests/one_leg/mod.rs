@@ -4,13 +4,15 @@
 
 use std::task::Waker;
 
+use smtpd_core::heapless::Vec;
 use smtpd_core::relay::{Leg, Relay};
 use smtpd_core::server::{Answer, Body, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt};
+use smtpd_core::store::Store;
 
 /// A relay with one leg.
-pub struct OneLeg(pub Leg);
+pub struct OneLeg<O: Store = Vec<u8, 2048>>(pub Leg<O>);
 
-impl Handler for OneLeg {
+impl<O: Store> Handler for OneLeg<O> {
     fn connected(&mut self, _: Peer) -> Answer<'_> {
         self.0.open();
         Answer::Later
@@ -63,10 +65,10 @@ impl Handler for OneLeg {
     }
 }
 
-impl Relay for OneLeg {
-    type Output = smtpd_core::heapless::Vec<u8, 2048>;
+impl<O: Store> Relay for OneLeg<O> {
+    type Output = O;
 
-    fn legs(&mut self) -> &mut [Leg] {
+    fn legs(&mut self) -> &mut [Leg<O>] {
         std::slice::from_mut(&mut self.0)
     }
 }

@@ -19,6 +19,8 @@ mod clients;
 mod drivers;
 #[cfg(feature = "everything")]
 mod handlers;
+#[cfg(feature = "everything")]
+mod relays;
 #[cfg(feature = "tables")]
 mod server;
 #[cfg(any(feature = "drivers", all(feature = "minimal", not(feature = "tables"))))]
@@ -61,6 +63,7 @@ extern "C" fn _start() -> ! {
     {
         clients::all();
         handlers::all();
+        relays::all();
         spool::all();
     }
     loop {

@@ -1,8 +1,8 @@
 //! Octets and grammar of the server's side.
 
 use smtpd_core::wire::{
-    Decoder, ForwardPath, Mailbox, Param, Params, ParamsIter, Reply, ReversePath, is_address_literal, is_domain,
-    is_hello_name, number, split,
+    Decoder, ForwardPath, Mailbox, Param, Params, ParamsIter, PlainLocalPart, Reply, ReversePath, is_address_literal,
+    is_domain, is_hello_name, number, split,
 };
 
 pub fn all() {
@@ -15,6 +15,8 @@ pub fn all() {
         Mailbox::as_octets as (_),
         Mailbox::local_part as (_),
         Mailbox::domain as (_),
+        Mailbox::plain_local_part as (_),
+        PlainLocalPart::next as (_),
         is_domain as (_),
         is_address_literal as (_),
         is_hello_name as (_),

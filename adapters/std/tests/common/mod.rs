@@ -12,10 +12,15 @@ pub struct Client {
 impl Client {
     /// Connects and hears the greeting.
     pub fn new(address: SocketAddr) -> Self {
+        Self::greeted(address, "220 mx.example.org ESMTP")
+    }
+
+    /// Connects to a server that says this.
+    pub fn greeted(address: SocketAddr, greeting: &str) -> Self {
         let stream = TcpStream::connect(address).expect("connect");
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let mut client = Self { reader: BufReader::new(stream) };
-        assert_eq!(client.hear(), "220 mx.example.org ESMTP");
+        assert_eq!(client.hear(), greeting);
         client
     }
 

@@ -1,0 +1,299 @@
+//! The client's session against servers that say anything, in every cut.
+
+mod calling;
+
+use calling::{Act, new, play};
+use proptest::prelude::*;
+use smtpd_core::client::{Command, Error, Event, Session};
+use smtpd_core::server::Extensions;
+
+/// What a server may say, right and wrong.
+const REPLIES: [&str; 20] = [
+    "250 OK\r\n",
+    "250 2.1.0 OK\r\n",
+    "250-a\r\n250 b\r\n",
+    "250-PIPELINING\r\n250-PIPELINING\r\n250 SIZE 10\r\n",
+    "250-a\r\n250-8BITMIME\r\n250 PIPELINING\r\n",
+    "220 hi\r\n",
+    "354 go on\r\n",
+    "450 later\r\n",
+    "550-5.1.1 no\r\n550 5.1.1 such\r\n",
+    "502 what?\r\n",
+    "421 bye\r\n",
+    "221 bye\r\n",
+    "251 moved\r\n",
+    "250\r\n",
+    "250 OK\n",
+    "",
+    "250 OK\r\n250 OK\r\n",
+    "250 OK\r\n421 bye\r\n",
+    "354 go on\r\n550 no\r\n",
+    "SSH-2.0\r\n",
+];
+
+fn act() -> impl Strategy<Value = Act> {
+    let reply = proptest::sample::select(&REPLIES[..]).prop_map(|reply| reply.as_bytes().to_vec());
+    let noise = proptest::collection::vec(any::<u8>(), 0..20);
+    let octets = prop_oneof![20 => reply, 1 => noise];
+    prop_oneof![
+        2 => Just(Act::Hello),
+        2 => prop_oneof![Just(""), Just("SIZE=3"), Just("BODY=8BITMIME SIZE=3"), Just("AUTH=<> SIZE=3")].prop_map(Act::Mail),
+        4 => Just(Act::Rcpt),
+        2 => Just(Act::Data),
+        3 => prop_oneof![Just("."), Just("a\r\n.\r\n"), Just("\n"), Just("\r"), Just("x")].prop_map(Act::Text),
+        3 => Just(Act::EndText),
+        1 => Just(Act::EndSession),
+        1 => Just(Act::Reset),
+        1 => Just(Act::Quit),
+        10 => prop_oneof![2 => Just(usize::MAX), 1 => 0_usize..40].prop_map(Act::Send),
+        14 => (octets, 1_usize..9).prop_map(|(octets, cut)| Act::Hear(octets, cut)),
+        1 => Just(Act::Restart),
+    ]
+}
+
+/// What a caller hears who sends one mail, and the octets that it sent: the server says the next of these whenever something was
+/// sent, and does so in pieces.
+fn mail(replies: &[&str], cut: usize, is_lmtp: bool) -> (Vec<String>, Vec<u8>) {
+    let mut client = new(is_lmtp);
+    client.hello(b"a.example").unwrap();
+    client.mail(b"a@a.example", b"SIZE=3 BODY=8BITMIME").unwrap();
+    client.rcpt(b"b@b.example", b"").unwrap();
+    client.rcpt(b"c@b.example", b"").unwrap();
+    client.data().unwrap();
+    let (mut heard, mut sent) = (Vec::new(), Vec::new());
+    for reply in replies {
+        for mut piece in reply.as_bytes().chunks(cut) {
+            while !piece.is_empty() {
+                match client.poll(&mut piece) {
+                    Event::Idle => {}
+                    Event::Reply(command, reply) => {
+                        let code = reply.code();
+                        heard.push(format!("{command:?} {code} {}", reply.text().escape_ascii()));
+                        if code == 421 {
+                            return (heard, sent);
+                        }
+                        if (command, code) == (Command::Data, 354) {
+                            assert_eq!(client.text(b".x"), 2);
+                            client.end_session().unwrap();
+                        }
+                    }
+                    event => {
+                        heard.push(format!("{event:?}"));
+                        return (heard, sent);
+                    }
+                }
+            }
+        }
+        sent.extend_from_slice(client.output());
+        client.sent(client.output().len());
+    }
+    heard.push(format!("{} open", client.open()));
+    (heard, sent)
+}
+
+/// The parameters of MAIL that a server with this offer is sent.
+fn kept<'p>(params: &[&'p str], offer: Extensions) -> Vec<&'p str> {
+    let is_kept = |param: &&&str| {
+        let keyword = param.split('=').next().unwrap().to_ascii_uppercase();
+        match keyword.as_str() {
+            "SIZE" => offer.contains(Extensions::SIZE),
+            "BODY" => offer.contains(Extensions::EIGHTBITMIME),
+            _ => true,
+        }
+    };
+    params.iter().filter(is_kept).copied().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_reply_is_that_of_its_command(acts in proptest::collection::vec(act(), 0..60), is_lmtp: bool) {
+        play(&acts, is_lmtp);
+    }
+
+    #[test]
+    fn a_cut_changes_nothing(
+        replies in proptest::collection::vec(proptest::sample::select(&REPLIES[..]), 0..12),
+        cut in 1_usize..20,
+        is_lmtp: bool,
+    ) {
+        let replies: Vec<&str> = ["220 hi\r\n"].into_iter().chain(replies).collect();
+        prop_assert_eq!(mail(&replies, cut, is_lmtp), mail(&replies, usize::MAX, is_lmtp));
+        prop_assert_eq!(mail(&replies, 1, is_lmtp), mail(&replies, usize::MAX, is_lmtp));
+    }
+
+    #[test]
+    fn a_mail_that_waits_is_said_with_what_the_server_knows(
+        path in proptest::sample::select(&["a@a.example", "", "\"a> SIZE=1\"@a.example", "\"\\\" BODY=7BIT\"@a.example"][..]),
+        params in proptest::collection::vec(
+            proptest::sample::select(&["SIZE=3", "size=44", "BODY=8BITMIME", "BODY=7BIT", "AUTH=<>", "X=a>b", "SIZES=1"][..]), 0..5),
+        offer in proptest::sample::select(&["", "SIZE", "8BITMIME", "SIZE 9\r\n250-8BITMIME\r\n250-PIPELINING", "PIPELINING"][..]),
+        waits: bool,
+        cut in 1_usize..40,
+    ) {
+        let mut client = Session::new();
+        client.hello(b"a.example").unwrap();
+        let given = params.join(" ");
+        if waits {
+            client.mail(path.as_bytes(), given.as_bytes()).unwrap();
+            client.rcpt(b"b@b.example", b"").unwrap();
+        }
+        let mut sent = Vec::new();
+        for reply in ["220 hi\r\n".to_owned(), format!("250-hi\r\n250-{offer}\r\n250 OK\r\n")] {
+            for mut piece in reply.as_bytes().chunks(cut) {
+                while let Event::Reply(..) = client.poll(&mut piece) {}
+            }
+            sent.extend_from_slice(client.output());
+            client.sent(client.output().len());
+        }
+        if !waits {
+            client.mail(path.as_bytes(), given.as_bytes()).unwrap();
+            client.rcpt(b"b@b.example", b"").unwrap();
+            sent.extend_from_slice(client.output());
+            client.sent(client.output().len());
+        }
+        let words = kept(&params, client.extensions());
+        let line = format!("MAIL FROM:<{path}>{}{}\r\n", if words.is_empty() { "" } else { " " }, words.join(" "));
+        let rcpt = if client.extensions().contains(Extensions::PIPELINING) { "RCPT TO:<b@b.example>\r\n" } else { "" };
+        prop_assert_eq!(String::from_utf8(sent).unwrap(), format!("EHLO a.example\r\n{line}{rcpt}"));
+    }
+}
+
+/// What a client hears of a server that says these, one after the other, once all was sent.
+fn told(client: &mut Session, replies: &[&str], cut: usize) -> Vec<(Command, u16)> {
+    let mut heard = Vec::new();
+    for reply in replies {
+        client.sent(client.output().len());
+        for mut piece in reply.as_bytes().chunks(cut) {
+            while let Event::Reply(command, reply) = client.poll(&mut piece) {
+                heard.push((command, reply.code()));
+            }
+        }
+    }
+    heard
+}
+
+#[test]
+fn helo_stands_in_for_an_ehlo_that_is_refused_in_every_cut() {
+    for cut in 1..30 {
+        for refusal in ["502 no\r\n", "500-5.5.1 what\r\n500-5.5.1 is\r\n500 5.5.1 SIZE 9\r\n"] {
+            let mut client = Session::new();
+            client.hello(b"a.example").unwrap();
+            client.mail(b"a@a.example", b"SIZE=3").unwrap();
+            assert_eq!(told(&mut client, &["220 hi\r\n", refusal], cut), [(Command::Greeting, 220)]);
+            assert_eq!(client.output(), b"HELO a.example\r\n");
+            assert_eq!(told(&mut client, &["250 hi\r\n"], cut), [(Command::Hello, 250)]);
+            assert_eq!(client.extensions(), Extensions::NONE);
+            assert_eq!(client.output(), b"MAIL FROM:<a@a.example>\r\n");
+            assert_eq!(told(&mut client, &["250 ok\r\n"], cut), [(Command::Mail, 250)]);
+        }
+    }
+}
+
+#[test]
+fn a_second_hello_waits_for_the_reply_to_the_first() {
+    let mut client = Session::new();
+    client.hello(b"a.example").unwrap();
+    assert_eq!(client.hello(b"a.longer.example"), Err(Error::OutOfOrder));
+    assert_eq!(told(&mut client, &["220 hi\r\n", "250 hi\r\n"], 99).len(), 2);
+    assert_eq!((client.open(), client.output()), (0, &b""[..]));
+    assert_eq!(client.hello(b"a.longer.example"), Ok(()));
+    assert_eq!(client.output(), b"EHLO a.longer.example\r\n");
+}
+
+#[test]
+fn half_a_reply_too_many_is_still_one_when_the_rest_comes() {
+    for cut in 1..30 {
+        let mut client = Session::new();
+        let mut heard = Vec::new();
+        for mut piece in b"220 hi\r\n421 closing\r\n".chunks(cut) {
+            while !piece.is_empty() {
+                match client.poll(&mut piece) {
+                    Event::Reply(command, reply) => heard.push((command, reply.code())),
+                    event => assert_eq!(event, Event::Idle, "cut {cut}"),
+                }
+            }
+        }
+        assert_eq!(heard, [(Command::Greeting, 220), (Command::Quit, 421)], "cut {cut}");
+    }
+}
+
+#[cfg(feature = "lmtp")]
+#[test]
+fn with_lmtp_each_accepted_recipient_has_a_reply() {
+    let head = ["220 hi\r\n", "250-hi\r\n250 PIPELINING\r\n"];
+    // Of three recipients: the replies to them, those behind the text, and what the caller hears then.
+    for (verdicts, replies, expected) in [
+        ("250 a\r\n550 b\r\n251 c\r\n", "250 a\r\n450 c\r\n221 bye\r\n", &[250, 450, 221][..]),
+        ("250 a\r\n250 b\r\n250 c\r\n", "250 a\r\n221 bye\r\n", &[250, 221]),
+        ("250 a\r\n250 b\r\n250 c\r\n", "221 bye\r\n", &[221]),
+        ("550 a\r\n550 b\r\n250 c\r\n", "250 c\r\n221 bye\r\n", &[250, 221]),
+        // Who takes the text of nobody owes nothing for it.
+        ("550 a\r\n550 b\r\n450 c\r\n", "221 bye\r\n", &[221]),
+    ] {
+        for cut in 1..40 {
+            let mut client = Session::new().lmtp();
+            client.hello(b"a.example").unwrap();
+            client.mail(b"a@a.example", b"").unwrap();
+            for _ in 0..3 {
+                client.rcpt(b"b@b.example", b"").unwrap();
+            }
+            client.data().unwrap();
+            assert_eq!(told(&mut client, &head, cut).len(), 2);
+            let begun = told(&mut client, &[&format!("250 ok\r\n{verdicts}354 go\r\n")], cut);
+            assert_eq!(begun.last(), Some(&(Command::Data, 354)));
+            assert_eq!(client.text(b"Hi\r\n"), 4);
+            client.end_session().unwrap();
+            assert_eq!(client.output(), b"Hi\r\n.\r\nQUIT\r\n");
+            let heard = told(&mut client, &[replies], cut);
+            let codes: Vec<u16> = heard.iter().map(|(_, code)| *code).collect();
+            assert_eq!(codes, expected, "{verdicts:?}, cut {cut}");
+            assert_eq!(heard.last(), Some(&(Command::Quit, 221)), "{verdicts:?}, cut {cut}");
+            assert_eq!((client.open(), client.patience().secs), (0, 0), "{verdicts:?}, cut {cut}");
+        }
+    }
+    // Between two mails, too.
+    let mut client = Session::new().lmtp();
+    client.hello(b"a.example").unwrap();
+    client.mail(b"a@a.example", b"").unwrap();
+    client.data().unwrap();
+    told(&mut client, &[head[0], head[1], "250 ok\r\n354 go\r\n"], 99);
+    client.end_text().unwrap();
+    assert_eq!(client.open(), 0);
+    client.reset().unwrap();
+    assert_eq!(told(&mut client, &["250 reset\r\n"], 99), [(Command::Reset, 250)]);
+}
+
+#[test]
+fn time_begins_with_each_command_and_not_with_its_octets() {
+    let mut client = Session::new();
+    client.hello(b"a.example").unwrap();
+    told(&mut client, &["220 hi\r\n", "250-hi\r\n250 PIPELINING\r\n"], 99);
+    let rest = client.patience();
+    assert_eq!(rest.secs, 0);
+    client.mail(b"a@a.example", b"").unwrap();
+    let first = client.patience();
+    assert_ne!(first.epoch, rest.epoch);
+    client.rcpt(b"b@b.example", b"").unwrap();
+    client.sent(1);
+    client.sent(10);
+    assert_eq!(client.patience(), first);
+    client.data().unwrap();
+    told(&mut client, &["250 ok\r\n"], 99);
+    assert_ne!(client.patience().epoch, first.epoch);
+    told(&mut client, &["250 ok\r\n354 go\r\n"], 99);
+    let rest = client.patience();
+    assert_eq!(rest.secs, 0);
+    // The time of a block begins with it, and with each part of it that is taken.
+    client.text(b"Hi\r\n");
+    let block = client.patience();
+    assert!(block.secs == 180 && block.epoch != rest.epoch);
+    client.sent(1);
+    assert_ne!(client.patience().epoch, block.epoch);
+    client.end_text().unwrap();
+    let end = client.patience();
+    assert_eq!(end.secs, 600);
+    client.sent(1);
+    assert_eq!(client.patience(), end);
+}

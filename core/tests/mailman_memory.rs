@@ -1,0 +1,354 @@
+//! MailmanProxy and clients that try again: who gets how many copies.
+#![cfg(feature = "lmtp")]
+
+mod common;
+mod two_ends;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use two_ends::far::Act::{self, Close, Go, Hang, KeepAndClose, Say, SayAndClose};
+use two_ends::far::State;
+use two_ends::*;
+
+const FULL: &str = "451 4.3.0 ";
+
+/// Mailman's answers to its first texts.
+fn deferring(count: usize) -> impl FnMut(&str) -> Act {
+    let mut left = count;
+    move |step| {
+        if step != "reply 0" || left == 0 {
+            return Go;
+        }
+        left -= 1;
+        Say("451 4.3.0 locked")
+    }
+}
+
+#[test]
+fn with_a_message_id_each_gets_one_copy() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let mut bench = new(&memory, by(&[]), deferring(2), cut);
+        for last in [FULL, FULL, DONE] {
+            check(&bench.post("a@c.example", &[ONE, ANT, TWO], TEXT), &[HI, OK, OK, OK, GO, last], "");
+        }
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [&[ONE, TWO][..], &[ANT]]);
+        assert!(memory.all.borrow().is_empty());
+        // With its final answer it is forgotten: from now on this is another mail.
+        bench.post("a@c.example", &[ONE, ANT, TWO], TEXT);
+        assert_eq!([bench.delivered(0).len(), bench.delivered(1).len()], [4, 2]);
+    }
+}
+
+#[test]
+fn without_a_message_id_two_equal_texts_may_be_two_mails() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let mut bench = new(&memory, by(&[]), deferring(1), cut);
+        check(&bench.post("a@c.example", &[ONE, ANT], NAMELESS), &[HI, OK, OK, GO, FULL], "");
+        assert!(memory.all.borrow().is_empty());
+        check(&bench.post("a@c.example", &[ONE, ANT], NAMELESS), &[HI, OK, OK, GO, DONE], "");
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [&[ONE, ONE][..], &[ANT]]);
+    }
+}
+
+#[test]
+fn the_next_try_may_come_over_another_connection() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let mut first = new(&memory, by(&[]), deferring(1), cut);
+        check(&first.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, FULL], "");
+        first.lose();
+        let mut second = new(&memory, by(&[]), by(&[]), cut);
+        check(&second.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, DONE], "");
+        assert_eq!([first.delivered(0), first.delivered(1)], [&[ONE][..], &[]]);
+        assert_eq!([second.delivered(0), second.delivered(1)], [&[][..], &[ANT]]);
+        // It was begun with the others, and not ended.
+        let upstream = &second.ends[0].heard;
+        assert!(upstream.ends_with(&["end".into()]) && !upstream.contains(&"dot".into()));
+    }
+}
+
+#[test]
+fn a_try_while_mailman_is_still_down_makes_no_second_copy() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let is_down = RefCell::new(false);
+        let mut locked = deferring(1);
+        let mailman = |step: &str| if step == "connect" && *is_down.borrow() { Close } else { locked(step) };
+        let mut bench = new(&memory, by(&[]), mailman, cut);
+        check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, FULL], "");
+        *is_down.borrow_mut() = true;
+        check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, AWAY, GO, DONE], "");
+        assert!(memory.all.borrow().is_empty());
+        check(&bench.post("a@c.example", &[ANT], TEXT), &[HI, AWAY, "503"], "");
+        *is_down.borrow_mut() = false;
+        bench.say("RSET\r\n");
+        check(&bench.post("a@c.example", &[ANT], TEXT), &[HI, OK, GO, DONE], "");
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [[ONE], [ANT]]);
+    }
+}
+
+#[test]
+fn mailman_that_goes_while_upstream_judges_keeps_nobody_waiting() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let mut bench = new(&memory, by(&[]), by(&[]), cut);
+        bench.begin("a@c.example", &[ONE, ANT]);
+        bench.say(TEXT);
+        bench.ends[0].state = State::Hung;
+        bench.has_time = false;
+        assert_eq!(bench.say(".\r\n"), "");
+        bench.ends[1].state = State::Closed;
+        assert_eq!(bench.say(""), "");
+        bench.ends[0].state = State::Text;
+        check(&lines(&bench.say("")), &[LOST], "");
+        check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, DONE], "");
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [[ONE], [ANT]]);
+    }
+}
+
+#[test]
+fn upstream_that_is_down_by_then_is_left_for_later() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let mut count = 0;
+        let upstream = |step: &str| {
+            count += usize::from(step.starts_with("RCPT"));
+            if step.starts_with("RCPT") && count == 2 { Say("450 4.2.1 later") } else { Go }
+        };
+        let mut bench = new(&memory, upstream, deferring(1), cut);
+        check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, FULL], "");
+        check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, "450 4.2.1 ", OK, GO, DONE], "");
+        check(&bench.post("a@c.example", &[ONE], TEXT), &[HI, OK, GO, DONE], "");
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [[ONE], [ANT]]);
+        assert!(memory.all.borrow().is_empty());
+    }
+}
+
+#[test]
+fn some_of_those_who_were_served() {
+    for cut in CUTS {
+        let mut bench = new(&Remembered::default(), by(&[]), deferring(1), cut);
+        check(&bench.post("a@c.example", &[ONE, TWO, ANT], TEXT), &[HI, OK, OK, OK, GO, FULL], "");
+        for to in [TWO, ANT, ONE] {
+            check(&bench.post("a@c.example", &[to], TEXT), &[HI, OK, GO, DONE], "");
+        }
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [&[ONE, TWO][..], &[ANT]]);
+        // One more than them, who was not: all get it, for that one has to.
+        let later = once(&[("RCPT TO:<two", Say("450 4.2.1 later"))]);
+        let mut bench = new(&Remembered::default(), later, deferring(1), cut);
+        check(&bench.post("a@c.example", &[ONE, TWO, ANT], TEXT), &[HI, OK, "450 4.2.1 ", OK, GO, FULL], "");
+        check(&bench.post("a@c.example", &[ONE, TWO, ANT], TEXT), &[HI, OK, OK, OK, GO, DONE], "");
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [&[ONE, ONE, TWO][..], &[ANT]]);
+    }
+}
+
+#[test]
+fn another_text_or_sender_or_recipient_is_another_mail() {
+    let other = TEXT.replace("Hi", "Ho");
+    for (from, to, text) in [
+        ("b@c.example", ONE, TEXT),
+        ("a@c.example", TWO, TEXT),
+        // Whether letter case means anything there, upstream knows.
+        ("a@c.example", "One@up.example", TEXT),
+        ("a@c.example", ONE, &other),
+    ] {
+        for cut in CUTS {
+            let memory = Remembered::default();
+            let mut bench = new(&memory, by(&[]), deferring(1), cut);
+            check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, FULL], "");
+            check(&bench.post(from, &[to, ANT], text), &[HI, OK, OK, GO, DONE], "");
+            assert_eq!([bench.delivered(0), bench.delivered(1)], [&[ONE, to][..], &[ANT]]);
+            assert_eq!(memory.all.borrow().len(), 1);
+            // And the first one is still known.
+            check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, DONE], "");
+            assert_eq!([bench.delivered(0), bench.delivered(1)], [&[ONE, to][..], &[ANT, ANT]]);
+            assert!(memory.all.borrow().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_final_no_is_forgotten() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let mut said = [Say("451 4.3.0 locked"), Say("550 5.7.1 no")].into_iter();
+        let mailman = |step: &str| if step == "reply 0" { said.next().unwrap_or(Go) } else { Go };
+        let mut bench = new(&memory, by(&[]), mailman, cut);
+        check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, FULL], "");
+        assert_eq!(memory.all.borrow().len(), 1);
+        check(
+            &bench.post("a@c.example", &[ONE, ANT], TEXT),
+            &[HI, OK, OK, GO, "550 5.7.1 Refused by Mailman; all other recipients were served"],
+            "",
+        );
+        assert!(memory.all.borrow().is_empty());
+    }
+}
+
+/// What goes wrong at one server in one try: at a step, once.
+type Fault = (usize, &'static str, Act);
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let steps = prop::sample::select(vec![
+        "connect",
+        "greeting",
+        "EHLO",
+        "LHLO",
+        "MAIL",
+        "RCPT",
+        "RCPT TO:<two",
+        "RCPT TO:<bee",
+        "DATA",
+        "text",
+        "dot",
+        "reply 0",
+        "reply 0",
+        "reply 0",
+        "reply 1",
+        "QUIT",
+        "RSET",
+    ]);
+    let acts = prop::sample::select(vec![
+        Close,
+        Hang,
+        Say("451 4.3.0 later"),
+        Say("450 4.2.1 later"),
+        Say("554 5.3.0 never"),
+        SayAndClose("421 4.3.2 off"),
+        Say("250 2.0.0 yes"),
+        KeepAndClose,
+    ]);
+    // A yes to what was not ended yet, on its way while the end is, nobody can tell from a true one.
+    (0..2_usize, steps, acts).prop_filter("lies", |(_, step, act)| (*step, *act) != ("text", Say("250 2.0.0 yes")))
+}
+
+/// The client's side of one mail.
+#[derive(Default)]
+struct Client {
+    copies: BTreeMap<String, usize>,
+    /// Those that may have more than one copy, or one in spite of a refusal: somebody was lost behind its dot.
+    doubtful: Vec<&'static str>,
+    served: Vec<&'static str>,
+    refused: Vec<&'static str>,
+}
+
+impl Client {
+    /// One try for these; who is left. `hit` are the faults that came to be.
+    fn try_for(
+        &mut self,
+        bench: &mut Bench<'_, '_>,
+        to: &[&'static str],
+        text: &str,
+        hit: &RefCell<Vec<(usize, String, Act)>>,
+    ) -> Vec<&'static str> {
+        bench.say("RSET\r\n");
+        hit.borrow_mut().clear();
+        bench.ends.iter_mut().for_each(|end| end.delivered.clear());
+        let before = self.copies.clone();
+        let replies = bench.post("a@c.example", to, text);
+        for copy in bench.ends.iter().flat_map(|end| &end.delivered) {
+            assert_eq!(copy.text, text);
+            *self.copies.entry(copy.to.clone()).or_default() += 1;
+        }
+        let accepted: Vec<&str> =
+            to.iter().zip(&replies[1..]).filter(|(_, reply)| reply.starts_with('2')).map(|(to, _)| *to).collect();
+        let (lists, others): (Vec<&str>, Vec<&str>) =
+            accepted.iter().copied().partition(|to| to.ends_with("lists.example"));
+        let hit = hit.borrow();
+        let is_behind = |step: &str| step == "dot" || step.starts_with("reply");
+        // Several answers, or too few of them, or one too early, or a copy in spite of a loss.
+        let is_doubtful = |number: usize, count: usize| {
+            hit.iter().any(|(end, step, act)| {
+                let is_early = *step == "text" && matches!(act, Say(_));
+                let is_odd = is_behind(step) && (*act == KeepAndClose || (number == 1 && count > 1));
+                *end == number && (is_early || is_odd)
+            })
+        };
+        let had = |to: &str| before.get(to).is_some_and(|count| *count > 0);
+        let is_mixed = others.iter().any(|to| had(to)) && !others.iter().all(|to| had(to));
+        if is_doubtful(1, lists.len()) {
+            self.doubtful.extend(&lists);
+        }
+        if is_doubtful(0, 1) || is_mixed || text == NAMELESS {
+            self.doubtful.extend(&others);
+        }
+        let end = replies[to.len() + 1..].iter().find(|reply| !reply.starts_with("354")).unwrap();
+        for list in lists {
+            let has_got = self.copies.get(list) != before.get(list);
+            assert!(has_got == end.starts_with('2') || self.doubtful.contains(&list), "{list}: {replies:#?}");
+        }
+        match end.as_bytes()[0] {
+            b'2' => self.served.extend(&accepted),
+            b'5' => self.refused.extend(&accepted),
+            _ => {}
+        }
+        let refused = to.iter().zip(&replies[1..]).filter(|(_, reply)| reply.starts_with('5'));
+        self.refused.extend(refused.map(|(to, _)| *to));
+        left(to, &replies)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever goes wrong: who was served has exactly one copy, who was refused none, but where a server was lost behind its
+    /// dot; and a client that tries again comes to an end.
+    #[test]
+    fn copies(
+        to in prop::sample::subsequence(vec![ANT, ONE, BEE, TWO], 1..=4),
+        tries in prop::collection::vec(prop::collection::vec(fault(), 0..4), 0..4),
+        keeps_connection in any::<bool>(),
+        cut in prop::sample::select(CUTS.to_vec()),
+        is_named in any::<bool>(),
+    ) {
+        let text = if is_named { TEXT } else { NAMELESS };
+        let (planned, hit) = (RefCell::new(Vec::<Fault>::new()), RefCell::new(Vec::new()));
+        let rule = |number: usize| {
+            let (planned, hit) = (&planned, &hit);
+            move |step: &str| {
+                let mut planned = planned.borrow_mut();
+                match planned.iter().position(|(end, start, _)| *end == number && step.starts_with(start)) {
+                    Some(at) => {
+                        let (_, _, act) = planned.remove(at);
+                        hit.borrow_mut().push((number, step.to_owned(), act));
+                        act
+                    }
+                    None => Go,
+                }
+            }
+        };
+        let memory = Remembered::default();
+        let mut client = Client::default();
+        let mut bench = new(&memory, rule(0), rule(1), cut);
+        let mut to = to.clone();
+        for faults in tries.into_iter().chain([vec![], vec![]]) {
+            *planned.borrow_mut() = faults;
+            to = match to.is_empty() {
+                true => break,
+                false => client.try_for(&mut bench, &to, text, &hit),
+            };
+            prop_assert!(!bench.is_closed);
+            if !keeps_connection {
+                *planned.borrow_mut() = vec![];
+                bench.lose();
+                bench = new(&memory, rule(0), rule(1), cut);
+            }
+        }
+        prop_assert!(to.is_empty(), "{to:?}");
+        let copies = |to: &str| client.copies.get(to).copied().unwrap_or(0);
+        for to in &client.served {
+            let is_doubtful = client.doubtful.contains(to);
+            prop_assert!(copies(to) == 1 || (copies(to) > 1 && is_doubtful), "{to}: {}", copies(to));
+        }
+        for to in &client.refused {
+            let is_doubtful = client.doubtful.contains(to);
+            // Upstream may have served it before Mailman said no for all.
+            let most = usize::from(to.ends_with("up.example"));
+            prop_assert!(copies(to) <= most || is_doubtful, "{to}: {}", copies(to));
+        }
+    }
+}
