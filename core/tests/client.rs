@@ -253,6 +253,21 @@ fn with_lmtp_each_accepted_recipient_has_a_reply() {
             assert_eq!((client.open(), client.patience().secs), (0, 0), "{verdicts:?}, cut {cut}");
         }
     }
+    // So it is if a whole mail was given behind the text.
+    let mut client = Session::new().lmtp();
+    client.hello(b"a.example").unwrap();
+    for _ in 0..2 {
+        client.mail(b"a@a.example", b"").unwrap();
+        client.rcpt(b"b@b.example", b"").unwrap();
+        if !client.is_text() && client.open() == 4 {
+            client.data().unwrap();
+            told(&mut client, &[head[0], head[1], "250 ok\r\n250 ok\r\n354 go\r\n"], 99);
+            client.end_text().unwrap();
+        }
+    }
+    client.quit().unwrap();
+    assert_eq!(told(&mut client, &["221 bye\r\n"], 99), [(Command::Quit, 221)]);
+    assert_eq!(client.open(), 0);
     // Between two mails, too.
     let mut client = Session::new().lmtp();
     client.hello(b"a.example").unwrap();

@@ -38,7 +38,7 @@ struct Model {
 
 impl Model {
     /// A session, with LMTP if that is built in.
-pub fn new(is_lmtp: bool) -> Self {
+    pub fn new(is_lmtp: bool) -> Self {
         Self { is_lmtp, owed: VecDeque::from([Command::Greeting]), ..Self::default() }
     }
 
@@ -60,8 +60,9 @@ pub fn new(is_lmtp: bool) -> Self {
             self.is_over = true;
             return;
         }
-        if code == 221 && command == Command::Quit {
-            self.owed.retain(|owed| *owed != Command::Message);
+        if code == 221 && command == Command::Quit && self.owed.front() == Some(&Command::Message) {
+            // Of the text and what follows it, nothing more will be heard.
+            self.owed = VecDeque::from([Command::Quit]);
         }
         assert_eq!(self.owed.pop_front(), Some(command));
         match command {
