@@ -171,7 +171,7 @@ impl<L: Store, O: Store> Session<L, O> {
     pub fn hello(&mut self, name: &[u8]) -> Result<(), Error> {
         let verb = if self.is_lmtp() { b"LHLO " } else { b"EHLO " };
         let len = name.len().saturating_add(7);
-        if self.outbox.has_spare() {
+        if self.order.holds(Command::Hello) {
             return Err(Error::OutOfOrder);
         }
         if self.outbox.room() < len.saturating_mul(2) {
