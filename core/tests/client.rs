@@ -177,7 +177,7 @@ fn told(client: &mut Session, replies: &[&str], cut: usize) -> Vec<(Command, u16
 #[test]
 fn helo_stands_in_for_an_ehlo_that_is_refused_in_every_cut() {
     for cut in 1..30 {
-        for refusal in ["502 no\r\n", "500-5.5.1 what\r\n500-5.5.1 is\r\n500 5.5.1 SIZE 9\r\n"] {
+        for refusal in ["502 no\r\n", "500-5.5.1 what\r\n500-SIZE 9\r\n500-5.5.1 PIPELINING\r\n500 5.5.1 no\r\n"] {
             let mut client = Session::new();
             client.hello(b"a.example").unwrap();
             client.mail(b"a@a.example", b"SIZE=3").unwrap();
@@ -220,6 +220,15 @@ fn half_a_reply_too_many_is_still_one_when_the_rest_comes() {
         }
         assert_eq!(heard, [(Command::Greeting, 220), (Command::Quit, 421)], "cut {cut}");
     }
+    // What has been asked for in the meantime is not what it answers.
+    let mut client = Session::new();
+    client.hello(b"a.example").unwrap();
+    let mut piece = b"220 hi\r\n250 he".as_slice();
+    assert!(matches!(client.poll(&mut piece), Event::Reply(Command::Greeting, _)));
+    assert_eq!(client.poll(&mut piece), Event::Idle);
+    client.sent(client.output().len());
+    assert_eq!(client.poll(&mut b"l".as_slice()), Event::Idle);
+    assert_eq!(client.poll(&mut b"lo\r\n".as_slice()), Event::Broken(Error::Unasked));
 }
 
 #[cfg(feature = "lmtp")]

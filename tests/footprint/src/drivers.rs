@@ -110,6 +110,7 @@ pub mod io {
             }
         }
 
+        type Octets = smtpd_core::heapless::Vec<u8, 2048>;
         type Ends = &'static mut [Upstream<'static, Wire>];
         type Line = &'static mut Wire;
         entries![
@@ -118,7 +119,7 @@ pub mod io {
                 as (
                     Line,
                     &'static mut Session,
-                    &'static mut dyn Relay,
+                    &'static mut dyn Relay<Output = Octets>,
                     Ends,
                     &'static mut Network,
                     &'static dyn Timer,
