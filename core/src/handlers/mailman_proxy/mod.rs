@@ -241,10 +241,7 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         if passage.has_too_many_hops() {
             return Flow::Refuse(Passage::TOO_MANY_HOPS);
         }
-        if let Some(refusal) = transaction.measure.refusal() {
-            return Flow::Refuse(refusal);
-        }
-        if self.is_broken() { Flow::Refuse(LOST) } else { Flow::Continue }
+        transaction.measure.refusal().map_or(Flow::Continue, Flow::Refuse)
     }
 
     fn message(&mut self, _: u16) -> Answer<'_> {
@@ -253,8 +250,7 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         if self.is_broken() {
             return self.give_up(LOST);
         }
-        let is_digested = self.transaction.is_digested;
-        let is_served = is_digested && self.passage.has_message_id() && self.deliveries.is_known();
+        let is_served = self.transaction.is_digested && self.deliveries.is_known();
         let upstream = of(&mut self.legs, End::Upstream);
         match (self.transaction.stands, is_served) {
             ([to_upstream, _], false) if to_upstream.is_used() => {
