@@ -35,9 +35,12 @@ use crate::wire::{ForwardPath, Mailbox, Reply};
 /// - All yes is 250. If Mailman then says 4yz, or is lost, the client hears 451, and [`Deliveries`] remember that
 ///   upstream has had its part: the next try goes to Mailman alone. That holds for texts with a Message-ID, for others may be equal and
 ///   still two. A 5yz of Mailman's is that, and says that others were served.
-/// - Of a recipient that comes twice in a transaction, Mailman hears once.
+/// - What Mailman would refuse once it has the text, as too big or for its long lines, is refused before upstream has it.
+/// - Of a list's address that comes twice in a transaction, Mailman hears once.
 ///
 /// Not for a server that itself speaks LMTP: there is one verdict for all recipients.
+///
+#[doc = include_str!("failures.md")]
 #[derive(Debug)]
 pub struct MailmanProxy<'c, L: Lists, D: Deliveries = (), O: Store = Vec<u8, 2048>> {
     /// Upstream, and Mailman.
