@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example relay -- localhost:1025 localhost:25`, then `swaks --server localhost:1025 --to you@example.org`.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use smtpd_core::guard::{Guard, Network};
@@ -9,10 +10,7 @@ use smtpd_core::handlers::PureProxy;
 use smtpd_std::{Config, Leg, PooledOutput, Remotes, Server};
 
 /// Whose mail goes anywhere; everybody's goes to our own domain.
-const INSIDE: [Network; 1] = [match Network::parse(b"127.0.0.0/8") {
-    Some(network) => network,
-    None => panic!("no network"),
-}];
+const INSIDE: [Network; 1] = [Network::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8).unwrap()];
 const OURS: [&str; 1] = ["example.org"];
 
 fn now() -> u32 {

@@ -38,9 +38,10 @@ relay() { # ROUNDS MESSAGES: the messages in percent
     awk '
         { time[$1, $2, $3] = $4; rounds = $1 + 1 }
         END {
-            for (i = 0; i < rounds; i++) print time[i, "sequential", "proxy"] / time[i, "sequential", "smtpd"]
+            for (i = 0; i < rounds; i++)
+                if (time[i, "sequential", "smtpd"]) print time[i, "sequential", "proxy"] / time[i, "sequential", "smtpd"]
         }' "$scratch/figures" | sort -n | awk '{ all[NR] = $1 } END {
-            printf "\n50 connections: %.2f times the Sink (%.2f to %.2f); the goal is 2.20. ", all[int((NR + 1) / 2)], all[1], all[NR]
+            if (NR > 0) printf "\n50 connections: %.2f times the Sink (%.2f to %.2f); the goal is 2.20. ", all[int((NR + 1) / 2)], all[1], all[NR]
             print "Text: the goal is 3 times the floor, and less than HAProxy with smtp-sink."
         }'
 }

@@ -85,11 +85,6 @@ impl<O: Store> Outbox<O> {
         self.params = self.store.octets().len().saturating_sub(2).saturating_sub(octets);
     }
 
-    /// Whether a line waits for the refusal of the one before it.
-    pub(crate) const fn has_spare(&self) -> bool {
-        self.spare > 0
-    }
-
     /// The line that was just added waits for the refusal of the one before it.
     pub(crate) const fn spare_last(&mut self, octets: usize) {
         self.spare = octets;
