@@ -253,6 +253,8 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         if self.is_broken() {
             return self.give_up(LOST);
         }
+        let Self { legs, passage, transaction, .. } = self;
+        passage.end(|octets| send(legs, transaction, octets));
         let is_served = self.transaction.is_digested && self.deliveries.is_known();
         let upstream = of(&mut self.legs, End::Upstream);
         match (self.transaction.stands, is_served) {
@@ -291,7 +293,7 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         self.begin();
         let Self { legs, transaction, .. } = self;
         let used = legs.iter().zip(&transaction.stands).filter(|(_, stand)| stand.is_used());
-        Passage::room(used.map(|(leg, _)| leg.room()).min().unwrap_or(0))
+        self.passage.room(used.map(|(leg, _)| leg.room()).min().unwrap_or(0))
     }
 
     fn resume(&mut self, _: &Waker) -> Answer<'_> {
