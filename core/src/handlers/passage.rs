@@ -73,6 +73,7 @@ impl Passage {
     }
 
     /// Whether it can be told from others.
+    #[cfg(feature = "lmtp")]
     pub(crate) fn has_message_id(&self) -> bool {
         self.head.as_ref().is_some_and(Head::has_message_id)
     }
