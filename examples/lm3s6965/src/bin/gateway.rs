@@ -35,12 +35,12 @@ const PLACES: usize = 4;
 /// Octets for that server that wait to be sent: text goes out in pieces of half of them.
 const OUTPUT: usize = 1_024;
 
-type Gateway = Server<'static, &'static mut Logged<'static>, PLACES, 512, 512>;
+type Gateway = Server<'static, &'static mut Logged, PLACES, 512, 512>;
 /// Replies come in, text goes out.
 type Calls = Rings<PLACES, 512, 2_048>;
 
 // All that is there for clients and calls, but for the frames and the stack.
-const _: () = assert!(Gateway::ram::<2_048, 512>() + size_of::<Calls>() + size_of::<[Logged<'_>; PLACES]>() <= 36 * 1_024);
+const _: () = assert!(Gateway::ram::<2_048, 512>() + size_of::<Calls>() + size_of::<[Place; PLACES]>() <= 36 * 1_024);
 
 #[entry]
 fn main() -> ! {
@@ -48,36 +48,42 @@ fn main() -> ! {
     static mut RINGS: Rings<PLACES> = Rings::new();
     static mut CALLS: Calls = Rings::new();
     static mut SOCKETS: Sockets<{ places(2 * PLACES) }> = Sockets::new();
-    // Each is made where it stays: the stack has no room for all of them.
-    static mut PROXIES: [MaybeUninit<Logged<'static>>; PLACES] = [const { MaybeUninit::uninit() }; PLACES];
+    static mut PROXIES: [Place; PLACES] = [const { Place { output: Vec::new(), proxy: MaybeUninit::uninit() } }; PLACES];
     static mut SERVER: MaybeUninit<Gateway> = MaybeUninit::uninit();
 
     let (mut interface, mut ethernet) = network::start(FRAMES);
     let mut sockets = network::sockets(SOCKETS);
     let port = console::argument("upstream").and_then(|port| u16::try_from(port).ok());
     let upstream = SocketAddr::from((UPSTREAM, port.unwrap_or(25)));
-    let proxies = PROXIES.each_mut().map(|place| place.write(Logged::new(upstream)));
+    let proxies = PROXIES.each_mut().map(|Place { output, proxy }| proxy.write(Logged::new(upstream, output)));
     let server = SERVER.write(Server::new(&CONFIG, proxies, RINGS.add(&mut sockets)));
     let mut dialer = Dialer::new(CALLS.add(&mut sockets), seed(ETHERNET) as u16);
     network::serve_relay(server, &mut dialer, &mut interface, &mut ethernet, &mut sockets)
 }
 
+/// A client's proxy, made where it stays, and its output: the stack has no room for either.
+struct Place {
+    output: Output,
+    proxy: MaybeUninit<Logged>,
+}
+
+type Output = Vec<u8, OUTPUT>;
+
 /// The proxy, and a line in the log for what became of each mail.
-struct Logged<'c> {
-    proxy: PureProxy<'c, Vec<u8, OUTPUT>>,
+struct Logged {
+    proxy: PureProxy<'static, &'static mut Output>,
     /// The mail's last octet was passed on: the next answer is the one to it.
     is_passed: bool,
 }
 
-impl Logged<'_> {
-    /// Without a clock on the board there is no `Received` field that could say when.
-    fn new(upstream: SocketAddr) -> Self {
-        let leg = Leg::with(upstream, CONFIG.host, Vec::new());
+impl Logged {
+    fn new(upstream: SocketAddr, output: &'static mut Output) -> Self {
+        let leg = Leg::with(upstream, CONFIG.host, output);
         Self { proxy: PureProxy::new(leg, Guard::from_networks(&CLIENTS)), is_passed: false }
     }
 }
 
-impl Handler for Logged<'_> {
+impl Handler for Logged {
     fn connected(&mut self, peer: Peer) -> Answer<'_> {
         self.proxy.connected(peer)
     }
@@ -152,8 +158,8 @@ impl Handler for Logged<'_> {
     }
 }
 
-impl Relay for Logged<'_> {
-    type Output = Vec<u8, OUTPUT>;
+impl Relay for Logged {
+    type Output = &'static mut Output;
 
     fn legs(&mut self) -> &mut [Leg<Self::Output>] {
         self.proxy.legs()
