@@ -137,7 +137,7 @@ proptest! {
         let given = params.join(" ");
         if waits {
             client.mail(path.as_bytes(), given.as_bytes()).unwrap();
-            client.rcpt(b"b@b.example", b"").unwrap();
+            client.rcpt(b"\"b SIZE=1\"@b.example", b"").unwrap();
         }
         let mut sent = Vec::new();
         for reply in ["220 hi\r\n".to_owned(), format!("250-hi\r\n250-{offer}\r\n250 OK\r\n")] {
@@ -149,13 +149,13 @@ proptest! {
         }
         if !waits {
             client.mail(path.as_bytes(), given.as_bytes()).unwrap();
-            client.rcpt(b"b@b.example", b"").unwrap();
+            client.rcpt(b"\"b SIZE=1\"@b.example", b"").unwrap();
             sent.extend_from_slice(client.output());
             client.sent(client.output().len());
         }
         let words = kept(&params, client.extensions());
         let line = format!("MAIL FROM:<{path}>{}{}\r\n", if words.is_empty() { "" } else { " " }, words.join(" "));
-        let rcpt = if client.extensions().contains(Extensions::PIPELINING) { "RCPT TO:<b@b.example>\r\n" } else { "" };
+        let rcpt = if client.extensions().contains(Extensions::PIPELINING) { "RCPT TO:<\"b SIZE=1\"@b.example>\r\n" } else { "" };
         prop_assert_eq!(String::from_utf8(sent).unwrap(), format!("EHLO a.example\r\n{line}{rcpt}"));
     }
 }

@@ -1,5 +1,7 @@
 //! What waits to be sent: commands, of which only some may go before their replies, and text.
 
+use core::ops::Range;
+
 use super::offer::Offer;
 use crate::store::Store;
 use crate::wire::put;
@@ -105,23 +107,24 @@ impl<O: Store> Outbox<O> {
             return;
         }
         let out = self.store.view();
-        // Octet by octet: nothing of it can panic, and it happens once for each connection.
-        let (mut at, mut to) = (self.params, self.params);
-        let (mut is_kept, mut is_over) = (true, false);
-        while let Some(octet) = out.get(at).copied() {
-            at = at.wrapping_add(1);
-            if octet == b'\r' {
-                (is_kept, is_over) = (true, true);
-            } else if octet == b' ' && !is_over {
-                let line = crate::wire::cut(out.get(at..).unwrap_or(b""), b'\r').0;
-                is_kept = offer.allows(crate::wire::cut(line, b' ').0);
+        let Some(waiting) = out.get_mut(self.params..) else { return };
+        let Some(end) = waiting.iter().position(|octet| *octet == b'\r') else { return };
+        let (mut to, mut from) = (0_usize, 0_usize);
+        while from < end {
+            let word = waiting.get(from.wrapping_add(1)..end).unwrap_or(b"");
+            let word = crate::wire::cut(word, b' ').0;
+            let (is_allowed, len) = (offer.allows(word), word.len().wrapping_add(1));
+            let next = from.wrapping_add(len);
+            if is_allowed {
+                move_down(waiting, from..next.min(end), to);
+                to = to.wrapping_add(len);
             }
-            if let (true, Some(place)) = (is_kept, out.get_mut(to)) {
-                *place = octet;
-                to = to.wrapping_add(1);
-            }
+            from = next;
         }
-        out.truncate(to);
+        move_down(waiting, end..waiting.len(), to);
+        let cut = end.saturating_sub(to);
+        let len = out.len().saturating_sub(cut);
+        out.truncate(len);
     }
 
     /// Lets go of as much as may be sent now: with PIPELINING and within texts all, else a line once nothing is in flight.
@@ -192,6 +195,16 @@ impl<O: Store> Outbox<O> {
         // Further text has its own beginning.
         if self.text != Text::Open {
             self.text = Text::None;
+        }
+    }
+}
+
+/// As `copy_within`, which can panic.
+fn move_down(octets: &mut [u8], from: Range<usize>, to: usize) {
+    for (to, from) in (to..octets.len()).zip(from) {
+        let octet = octets.get(from).copied();
+        if let (Some(octet), Some(place)) = (octet, octets.get_mut(to)) {
+            *place = octet;
         }
     }
 }

@@ -110,7 +110,6 @@ pub mod io {
             }
         }
 
-        type Octets = smtpd_core::heapless::Vec<u8, 2048>;
         type Ends = &'static mut [Upstream<'static, Wire>];
         type Line = &'static mut Wire;
         entries![
@@ -119,7 +118,7 @@ pub mod io {
                 as (
                     Line,
                     &'static mut Session,
-                    &'static mut dyn Relay<Output = Octets>,
+                    &'static mut dyn Relay<Output = heapless::Vec<u8, 2048>>,
                     Ends,
                     &'static mut Network,
                     &'static dyn Timer,

@@ -1,13 +1,8 @@
 //! What relays need beside their legs: who may use them, and what they read and write in the header of a message.
 
 use smtpd_core::guard::{Guard, Network};
-use smtpd_core::handlers::{Head, PureProxy};
+use smtpd_core::handlers::Head;
 use smtpd_core::wire::{write_address_literal, write_date, write_ip};
-
-use crate::handlers::methods_of;
-
-/// With the storage that a device has.
-type Proxy = PureProxy<'static>;
 
 pub fn all() {
     entries![
@@ -26,13 +21,5 @@ pub fn all() {
         Head::received as (_),
         Head::has_message_id as (_),
     ];
-    entries![
-        Proxy::new as (_, _),
-        Proxy::received as (_, _),
-        Proxy::x_peer as (_),
-        Proxy::refuse_when_away as (_),
-        Proxy::leg as (_),
-    ];
-    methods_of::<Proxy>();
     entries![write_date as (_, _), write_ip as (_, _), write_address_literal as (_, _)];
 }

@@ -143,7 +143,7 @@ fn rest<'a>(server: &mut smtpd_smoltcp::Server<'_, Small, 1>, sockets: &mut Sock
     }
 
     impl Relay for Relayed {
-        type Output = smtpd_core::heapless::Vec<u8, 2048>;
+        type Output = heapless::Vec<u8, 2048>;
 
         fn legs(&mut self) -> &mut [Leg] {
             black_box(core::slice::from_mut(&mut self.0))
