@@ -273,6 +273,8 @@ fn what_is_added_is_added_at_the_same_place_in_every_cut() {
                 let (mut world, behind) = proxied(relay, Link::new().pieces(pieces.clone()), 0, Some(config));
                 world.send(octets.as_bytes());
                 world.run();
+                // Right behind a field of ours a body has an empty line before it.
+                let (head, body) = if has_received && text == "Hi\r\n" { ("", "\r\nHi\r\n") } else { (head, body) };
                 let parts = [if has_received { received } else { "" }, head, if has_peer { peer } else { "" }, body];
                 let expected = parts.concat();
                 let all = behind.all.borrow();
