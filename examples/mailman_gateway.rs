@@ -7,7 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use smtpd_core::guard::Guard;
 use smtpd_core::handlers::MailmanProxy;
-use smtpd_std::{Config, Found, Leg, Lists, Mailbox, PooledOutput, Remotes, Server};
+use smtpd_std::{Config, Delivered, Found, Leg, Lists, Mailbox, PooledOutput, Remotes, Server};
 
 /// The lists of one domain, and where Mailman takes their mail by LMTP.
 #[derive(Clone)]
@@ -46,10 +46,12 @@ async fn main() -> std::io::Result<()> {
     let mailman = arguments.next().unwrap_or("localhost:8024".into());
     let mailman = mailman.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::NotFound)?;
     let ours = Ours { domain: "example.org", lists: &["ant", "bee-keepers"], mailman };
+    // What one server had of a mail that is tried again because of the other.
+    let delivered = Delivered::new();
     let relay = move |_| {
         // Neither address is used: upstream is found by its name, and Mailman's comes with the list.
         let leg = || Leg::with(([0, 0, 0, 0], 0).into(), "gateway.example.org", PooledOutput::default());
-        MailmanProxy::new(leg(), leg(), ours.clone(), (), Guard::LOOPBACK)
+        MailmanProxy::new(leg(), leg(), ours.clone(), delivered.clone(), Guard::LOOPBACK)
     };
     let server = Server::bind(&local, Config::new("gateway.example.org")).await?;
     println!("mail for lists from {:?} to {mailman}, all other mail to {remote}", server.local_addrs()?);

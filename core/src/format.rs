@@ -6,7 +6,7 @@ use defmt::{Format, Formatter, write};
 use crate::client;
 use crate::handlers::debugging::Printed;
 use crate::handlers::{Field, Part, Recipients};
-use crate::relay::Leg;
+use crate::relay::{Heard, Leg};
 use crate::server::{Config, Event, Extensions, Hello, Session, Verify};
 use crate::store::Store;
 use crate::wire::{ForwardPath, Mailbox, Param, Params, ParamsIter, Piece, PlainLocalPart, Reply};
@@ -93,6 +93,17 @@ impl Format for Part<'_> {
         match self {
             Self::Octets(octets) => write!(to, "Octets(<{=usize} octets>)", octets.len()),
             Self::End => write!(to, "End"),
+        }
+    }
+}
+
+/// Not a derive: it can't tell the lifetimes of two replies apart.
+impl Format for Heard<'_> {
+    fn format(&self, to: Formatter<'_>) {
+        match self {
+            Self::Later => write!(to, "Later"),
+            Self::Reply(command, reply) => write!(to, "Reply({}, {})", command, reply),
+            Self::Gone(reply) => write!(to, "Gone({})", reply),
         }
     }
 }

@@ -107,7 +107,6 @@ pub enum Need {
 /// What a leg has for its relay.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Heard<'r> {
     /// Nothing yet.
     Later,

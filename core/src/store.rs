@@ -41,3 +41,22 @@ impl<const N: usize> Store for Vec<u8, N> {
         self.clear();
     }
 }
+
+/// For a device: what has its buffers elsewhere is small enough to be made on a stack of a few kilobytes.
+impl<S: Store + ?Sized> Store for &mut S {
+    fn view(&mut self) -> &mut VecView<u8> {
+        (**self).view()
+    }
+
+    fn octets(&self) -> &[u8] {
+        (**self).octets()
+    }
+
+    fn room(&self) -> usize {
+        (**self).room()
+    }
+
+    fn release(&mut self) {
+        (**self).release();
+    }
+}

@@ -196,7 +196,10 @@ fn a_second_hello_waits_for_the_reply_to_the_first() {
     let mut client = Session::new();
     client.hello(b"a.example").unwrap();
     assert_eq!(client.hello(b"a.longer.example"), Err(Error::OutOfOrder));
-    assert_eq!(told(&mut client, &["220 hi\r\n", "250 hi\r\n"], 99).len(), 2);
+    // Nor while HELO stands in for it.
+    assert_eq!(told(&mut client, &["220 hi\r\n", "502 what\r\n"], 99).len(), 1);
+    assert_eq!(client.hello(b"a.longer.example"), Err(Error::OutOfOrder));
+    assert_eq!(told(&mut client, &["250 hi\r\n"], 99).len(), 1);
     assert_eq!((client.open(), client.output()), (0, &b""[..]));
     assert_eq!(client.hello(b"a.longer.example"), Ok(()));
     assert_eq!(client.output(), b"EHLO a.longer.example\r\n");
@@ -253,6 +256,21 @@ fn with_lmtp_each_accepted_recipient_has_a_reply() {
             assert_eq!((client.open(), client.patience().secs), (0, 0), "{verdicts:?}, cut {cut}");
         }
     }
+    // So it is if a whole mail was given behind the text.
+    let mut client = Session::new().lmtp();
+    client.hello(b"a.example").unwrap();
+    for _ in 0..2 {
+        client.mail(b"a@a.example", b"").unwrap();
+        client.rcpt(b"b@b.example", b"").unwrap();
+        if !client.is_text() && client.open() == 4 {
+            client.data().unwrap();
+            told(&mut client, &[head[0], head[1], "250 ok\r\n250 ok\r\n354 go\r\n"], 99);
+            client.end_text().unwrap();
+        }
+    }
+    client.quit().unwrap();
+    assert_eq!(told(&mut client, &["221 bye\r\n"], 99), [(Command::Quit, 221)]);
+    assert_eq!(client.open(), 0);
     // Between two mails, too.
     let mut client = Session::new().lmtp();
     client.hello(b"a.example").unwrap();

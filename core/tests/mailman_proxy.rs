@@ -393,6 +393,13 @@ fn one_of_several_recipients_is_refused() {
                 ..list
             },
             Row {
+                mailman: &[("greeting", Say("554 5.3.0 no"))],
+                says: &[HI, AWAY, AWAY, OK, GO, DONE],
+                has: [&[ONE], &[]],
+                gets: [&[ONE], &[ANT, BEE]],
+                ..list
+            },
+            Row {
                 mailman: &[("MAIL", Say("552 5.3.4 too big"))],
                 says: &[HI, "552 5.3.4 ", "552 5.3.4 ", OK, GO, DONE],
                 has: [&[ONE], &[]],

@@ -120,6 +120,21 @@ fn a_client_that_goes_while_a_server_owes_an_answer_leaves_nothing() {
 }
 
 #[test]
+fn a_server_that_refused_all_recipients_knows_nothing_of_them_by_the_next_mail() {
+    for cut in CUTS {
+        let no = || once(&[("RCPT", Say("550 5.1.1 no"))]);
+        let refused = "550 5.1.1 no";
+        let mut bench = new(&Remembered::default(), no(), no(), cut);
+        check(&bench.post("a@c.example", &[ANT, BEE, ONE], TEXT), &[HI, refused, OK, refused, GO, DONE], "");
+        check(&bench.post("a@c.example", &[ANT, ONE], TEXT), &[HI, OK, OK, GO, DONE], "");
+        let mut bench = new(&Remembered::default(), no(), no(), cut);
+        check(&bench.post("a@c.example", &[ANT, ONE, TWO], TEXT), &[HI, refused, refused, OK, GO, DONE], "");
+        check(&bench.post("a@c.example", &[ANT, ONE], TEXT), &[HI, OK, OK, GO, DONE], "");
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [&[TWO, ONE][..], &[ANT]]);
+    }
+}
+
+#[test]
 fn data_once_more_is_refused_once_more() {
     for cut in CUTS {
         let mut bench = new(&Remembered::default(), once(&[("DATA", Say("451 4.3.0 not now"))]), by(&[]), cut);

@@ -1,6 +1,6 @@
 //! A client of these tests: says what it is told to, and reads whole replies.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
@@ -42,6 +42,21 @@ impl Client {
 
     pub(crate) fn sends(&mut self, octets: &[u8]) -> Result<(), Failed> {
         Ok(self.stream.write_all(octets)?)
+    }
+
+    /// Sends until nothing was taken for so long; how many octets were.
+    pub(crate) fn sends_for(&mut self, octets: &[u8], time: Duration) -> Result<usize, Failed> {
+        self.stream.set_write_timeout(Some(time))?;
+        let mut sent = 0;
+        while sent < octets.len() {
+            match self.stream.write(&octets[sent..]) {
+                Ok(more) => sent += more,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(sent)
     }
 
     pub(crate) fn says(&mut self, line: &str) -> Result<Reply, Failed> {

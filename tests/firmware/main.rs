@@ -13,6 +13,7 @@
 //! | `large` | texts larger than the RAM come whole |
 //! | `dialogue` | all transcripts that `adapters/smoltcp` can play |
 //! | `faults` | a panic says where, and ends |
+//! | `gateway` | mails pass through the board to servers on the host, and what goes wrong there is heard by clients |
 //! | `kinds` | the other binaries take mails |
 //! | `dhcp` | the mailbox takes mails at an address that it was given |
 
@@ -24,6 +25,7 @@ mod dialogue;
 mod faults;
 mod files;
 mod floods;
+mod gateway;
 mod idle;
 mod instructions;
 mod kinds;
@@ -33,16 +35,23 @@ mod lines;
 mod mail;
 #[path = "../clients/mails.rs"]
 mod mails;
+#[path = "../proxy/process.rs"]
+#[allow(dead_code)] // for other servers
+mod process;
 #[path = "../clients/programs.rs"]
 #[allow(dead_code)] // its storms
 mod programs;
 mod qemu;
 mod real;
 mod remote;
+#[path = "../proxy/servers/mod.rs"]
+#[allow(dead_code)] // the other servers
+mod servers;
 mod sizes;
 mod spool;
 #[path = "../transcripts/files.rs"]
 mod transcripts;
+mod upstream;
 mod wire;
 mod wired;
 
@@ -87,7 +96,22 @@ const TESTS: &[Test] = &[
     ("a panic says where it was, and the board ends", "remote", faults::panic),
     ("a stack that overflows is a fault", "remote", faults::overflow),
     ("tiny takes one mail after another", "tiny", kinds::tiny),
+    ("gateway: a hundred recipients cost few round trips", "gateway", gateway::hundred_recipients),
+    ("gateway: the server's refusals are heard by clients", "gateway", gateway::refusals),
+    ("gateway: a server that is away is told at MAIL", "gateway", gateway::server_away),
+    ("gateway: a server that is lost in the text is told", "gateway", gateway::server_lost),
+    ("gateway: a client that is lost in the text sends none", "gateway", gateway::client_lost),
+    ("gateway: four clients at once do not mix their texts", "gateway", gateway::four_at_once),
+    ("gateway: a server that does not read holds its client up", "gateway", gateway::slow_server),
     ("mails come at an address by DHCP", "mailbox+dhcp", dhcp::mails),
+];
+
+/// Those of the gateway that need a program of the host, too.
+type Program = (&'static str, fn() -> Result<Completion, Failed>);
+
+const PROGRAMS: &[Program] = &[
+    ("gateway: mails come octet for octet at our own server", gateway::octet_for_octet),
+    ("gateway: mails of swaks come at smtp-sink", gateway::swaks_to_sink),
 ];
 
 fn main() -> ExitCode {
@@ -105,6 +129,12 @@ fn main() -> ExitCode {
         Some(reason) => Ok(Completion::ignored_with(reason)),
         None => sizes::frames(),
     }));
+    for (name, test) in PROGRAMS {
+        trials.push(Trial::ignorable_test(*name, || match qemu::missing("gateway") {
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+            None => test(),
+        }));
+    }
     for client in programs::CLIENTS {
         trials.extend(real::mails().into_iter().map(|mail| {
             let name = format!("{}::{}", client.name, mail.name);

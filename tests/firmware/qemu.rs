@@ -35,6 +35,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) options: &'a [String],
     /// The cable, as QEMU's option `-nic` has it, or `none`; if nothing is said, a port of this host is forwarded to the board's.
     pub(crate) cable: Option<String>,
+    /// The board reaches this host, as 10.0.2.2.
+    pub(crate) is_open: bool,
     /// Where the firmware's files lie; none: it has none.
     pub(crate) folder: Option<&'a Path>,
 }
@@ -84,7 +86,11 @@ pub(crate) fn free_udp_port() -> Result<u16, Failed> {
 impl Board {
     /// A board that listens.
     pub(crate) fn start(binary: &str, arguments: &[&str]) -> Result<Self, Failed> {
-        let board = Self::with(binary, &Setup { arguments, ..Setup::default() })?;
+        Self::listening(binary, &Setup { arguments, ..Setup::default() })
+    }
+
+    pub(crate) fn listening(binary: &str, setup: &Setup<'_>) -> Result<Self, Failed> {
+        let board = Self::with(binary, setup)?;
         board.logs(|line| line.starts_with("INFO  listening on"))?;
         Ok(board)
     }
@@ -95,7 +101,10 @@ impl Board {
             Some(cable) => cable.clone(),
             None => {
                 port = free_port()?;
-                format!("user,model=stellaris,net=10.0.2.0/24,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:25")
+                let restrict = if setup.is_open { "off" } else { "on" };
+                format!(
+                    "user,model=stellaris,net=10.0.2.0/24,restrict={restrict},hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:25"
+                )
             }
         };
         let arguments: String = setup.arguments.iter().map(|argument| format!(",arg={argument}")).collect();

@@ -11,14 +11,20 @@
 //! | `servers` | Postfix, Exim, aiosmtpd, ours: how each is started, and what it kept |
 //! | `compare` | what arrived against what was sent |
 //! | `storm` | smtp-source to smtp-sink, counted |
+//! | `forwarder` | what stands between two programs, keeps what is said, and cuts connections |
+//! | `kills` | two proxies in a row, connections cut anywhere |
+//! | `smuggling` | what is the end of a text to some servers only |
 //! | `process` | programs that end with the test |
 
 mod compare;
+mod forwarder;
+mod kills;
 mod mails;
 mod process;
 mod random;
 mod send;
 mod servers;
+mod smuggling;
 mod storm;
 
 use std::net::SocketAddr;
@@ -45,9 +51,10 @@ const CLIENTS: usize = 4;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut ways = vec![Way::Direct];
+    let is_known = Proxy::is_known().unwrap_or(false);
     // Without the command all that is about it is ignored by the tests of `ours`.
-    if Proxy::is_known().unwrap_or(false) {
-        ways.push(Way::Proxy);
+    if is_known {
+        ways.extend([Way::Proxy, Way::XPeer]);
     }
     let mut trials = Vec::new();
     for count in [DIRECT, THROUGH] {
@@ -57,17 +64,26 @@ fn main() -> ExitCode {
     for way in ways {
         let (name, count) = match way {
             Way::Direct => ("direct", DIRECT),
-            Way::Proxy => ("proxy", THROUGH),
+            Way::XPeer => ("x_peer", DIRECT),
+            Way::Proxy | Way::TwoProxies => ("proxy", THROUGH),
         };
         for server in servers::ALL {
             let test = move || delivers(server, way, count);
             trials.push(Trial::ignorable_test(format!("{name}::{}", server.name), test));
         }
-        for storm in storm::STORMS {
+        for storm in storm::STORMS.iter().filter(|_| way != Way::XPeer) {
             let test = move || storm::blow(storm, way);
             trials.push(Trial::ignorable_test(format!("{name}::smtp_sink::{}", storm.name), test));
         }
     }
+    if is_known {
+        trials.push(Trial::test("kills::two_proxies", kills::two_proxies));
+        for server in servers::ALL {
+            let test = move || smuggling::ends_nowhere_else(server);
+            trials.push(Trial::ignorable_test(format!("smuggling::{}", server.name), test));
+        }
+    }
+    trials.push(Trial::ignorable_test("smuggling::postfix_without_a_proxy", smuggling::works_on_postfix));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -78,7 +94,11 @@ fn delivers(server: &Server, way: Way, count: usize) -> Result<Completion, Faile
     }
     let mails = Mails::new(SEED, count);
     let running = (server.start)()?;
-    let proxy = if way == Way::Proxy { Some(Proxy::start(running.address)?) } else { None };
+    let proxy = match way {
+        Way::Direct => None,
+        Way::XPeer => Some(Proxy::start(running.address, &["--x-peer"])?),
+        _ => Some(Proxy::start(running.address, &[])?),
+    };
     send_all(&mails, proxy.as_ref().map_or(running.address, |proxy| proxy.address))?;
     wait_until_quiet(&running, count)?;
     compare::all(&mails, running.arrivals()?, server.keeps, way)?;
@@ -130,7 +150,7 @@ fn send_one(client: &mut Client, mail: &Mail) -> Result<(), Failed> {
 }
 
 /// Servers go on with their work after they have answered. A mail that is there twice needs time to come twice.
-fn wait_until_quiet(running: &Running, count: usize) -> Result<(), Failed> {
+pub(crate) fn wait_until_quiet(running: &Running, count: usize) -> Result<(), Failed> {
     const QUIET: Duration = Duration::from_secs(1);
     const PATIENCE: Duration = Duration::from_secs(20);
     let (mut arrived, mut since) = (0, Instant::now());

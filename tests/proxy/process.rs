@@ -14,6 +14,8 @@ use libtest_mimic::Failed;
 
 /// The file of what a program says.
 const SAID: &str = "said";
+/// The file of its process id.
+const PID: &str = "pid";
 
 /// A program that is ended when this is dropped, and also when the test's own process ends, in whichever way: a shell
 /// beside it waits for the end of a pipe, and is not to be interrupted.
@@ -25,7 +27,10 @@ pub(crate) struct Process {
 impl Process {
     /// Runs a program that stays; what it says goes to a file of `folder`.
     pub(crate) fn run(folder: &Folder, command: &[&str]) -> Result<Self, Failed> {
-        Self::script(folder, r#"trap "" INT; "$@" & child=$!; cat; kill -9 $child; wait $child"#, command)
+        let script =
+            r#"pid=$1; shift; trap "" INT; "$@" & child=$!; echo $child >"$pid"; cat; kill -9 $child; wait $child"#;
+        let pid = folder.of(PID);
+        Self::script(folder, script, &[&[&*pid], command].concat())
     }
 
     /// Runs a script that starts something, then `cat`, and then ends what it started.
@@ -72,6 +77,12 @@ impl Folder {
     /// What the program said that runs in it.
     pub(crate) fn said(&self) -> String {
         fs::read(self.of(SAID)).map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default()
+    }
+
+    /// What `/proc` has by this name about the program that runs in it.
+    pub(crate) fn of_process(&self, name: &str) -> Result<PathBuf, Failed> {
+        let pid = fs::read_to_string(self.of(PID))?;
+        Ok(Path::new("/proc").join(pid.trim()).join(name))
     }
 
     /// A folder in it that anybody may write to.

@@ -1,6 +1,6 @@
 //! A client that sends a mail octet for octet, and hears each reply.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use libtest_mimic::Failed;
 use crate::mails::Mail;
 
 /// How long a server may take for a reply; waited for only where a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Client {
     stream: BufReader<TcpStream>,
@@ -38,6 +38,12 @@ impl Client {
 
     /// The replies to MAIL, to each RCPT and to DATA, and to the text if DATA had a 354. It goes on whatever they say.
     pub(crate) fn send(&mut self, mail: &Mail) -> Result<Vec<Reply>, Failed> {
+        let mut replies = Vec::new();
+        self.send_into(mail, &mut replies).map(|()| replies)
+    }
+
+    /// The same; what was heard until the connection was lost is in `replies`.
+    pub(crate) fn send_into(&mut self, mail: &Mail, replies: &mut Vec<Reply>) -> Result<(), Failed> {
         let mut parameters = String::new();
         if self.offers("SIZE") {
             parameters += &format!(" SIZE={}", mail.text.len());
@@ -48,7 +54,6 @@ impl Client {
         let mut commands = vec![format!("MAIL FROM:<{}>{parameters}\r\n", mail.from)];
         commands.extend(mail.to.iter().map(|to| format!("RCPT TO:<{to}>\r\n")));
         commands.push("DATA\r\n".to_owned());
-        let mut replies = Vec::new();
         if mail.is_pipelined && self.offers("PIPELINING") {
             self.say(&commands.concat())?;
             for _ in &commands {
@@ -64,7 +69,21 @@ impl Client {
             self.stream.get_mut().write_all(&stuffed(&mail.text)?)?;
             replies.push(self.hear()?);
         }
-        Ok(replies)
+        Ok(())
+    }
+
+    /// Says octets, and QUIT; all that is heard until the server closes.
+    pub(crate) fn say_all(mut self, octets: &[u8]) -> Result<String, Failed> {
+        self.stream.get_mut().write_all(&[octets, b"QUIT\r\n"].concat())?;
+        let mut heard = Vec::new();
+        self.stream.read_to_end(&mut heard)?;
+        Ok(String::from_utf8_lossy(&heard).into_owned())
+    }
+
+    /// The reply to a command.
+    pub(crate) fn ask(&mut self, command: &str) -> Result<Reply, Failed> {
+        self.say(&format!("{command}\r\n"))?;
+        self.hear()
     }
 
     pub(crate) fn quit(mut self) -> Result<(), Failed> {

@@ -38,7 +38,7 @@ pub(crate) fn blow(storm: &Storm, way: Way) -> Result<Completion, Failed> {
         return Ok(Completion::ignored_with(reason));
     }
     let sink = Sink::start()?;
-    let proxy = if way == Way::Proxy { Some(Proxy::start(sink.address)?) } else { None };
+    let proxy = if way == Way::Proxy { Some(Proxy::start(sink.address, &[])?) } else { None };
     let address = proxy.as_ref().map_or(sink.address, |proxy| proxy.address);
     let numbers = [storm.sessions, storm.messages, storm.recipients, storm.octets].map(|number| number.to_string());
     let [sessions, messages, recipients, octets] = &numbers;

@@ -141,9 +141,9 @@ impl Client {
     fn goes(&mut self, step: Step) -> bool {
         let Some((_, resets)) = self.gone.filter(|(at, _)| *at == step) else { return false };
         if resets {
-            self.world.reset()
+            self.world.reset();
         } else {
-            self.world.leave()
+            self.world.leave();
         }
         self.is_gone = true;
         true

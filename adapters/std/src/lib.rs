@@ -16,6 +16,7 @@ mod async_handler;
 pub mod client;
 mod connection;
 mod debugging;
+mod delivered;
 mod dial;
 mod envelope;
 mod files;
@@ -35,6 +36,7 @@ mod waiting;
 pub use async_handler::AsyncHandler;
 pub use client::{Client, send, send_blocking};
 pub use debugging::Printer;
+pub use delivered::Delivered;
 pub use dial::{Dial, Direct, Remotes};
 pub use files::Files;
 pub use lists::{Mailman2, Maps, Wrapper};
@@ -44,7 +46,7 @@ pub use pool::PooledOutput;
 pub use running::Running;
 pub use server::Server;
 pub use smtpd_core::handlers::debugging::Form;
-pub use smtpd_core::handlers::{Found, Lists, Sink, Unimplemented};
+pub use smtpd_core::handlers::{Deliveries, Found, Lists, Sink, Unimplemented};
 pub use smtpd_core::relay::{Leg, Relay};
 pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,

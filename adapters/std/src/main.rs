@@ -9,8 +9,8 @@ use std::time::Duration;
 use nix::libc::SIGXFSZ;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use smtpd_std::{
-    Files, Handler, Mailman2, Maps, Memory, Messages, Printer, Relay, Remotes, Server, Sink, Stopper, Unimplemented,
-    Wrapper,
+    Delivered, Files, Handler, Mailman2, Maps, Memory, Messages, Printer, Relay, Remotes, Server, Sink, Stopper,
+    Unimplemented, Wrapper,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -148,15 +148,16 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
         }
         (Class::MailmanProxy(proxy, source), _) => {
             let (remotes, is_always, proxy) = (proxy.remotes(), proxy.is_always, proxy.clone());
+            let delivered = Delivered::new();
             match source {
                 Source::Maps(folder, lmtp) => {
                     let maps = Maps::open(folder, *lmtp).map_err(begin)?;
-                    let relay = move || proxy.mailman(maps.clone(), ());
+                    let relay = move || proxy.mailman(maps.clone(), delivered.clone());
                     run_relay(server, rules, ready, is_always, remotes, relay).await;
                 }
                 Source::Mailman2(lists, command) => {
                     let mailman = Mailman2::start(lists, Wrapper::new(command)).await.map_err(begin)?;
-                    let relay = move || proxy.mailman(mailman.clone(), ());
+                    let relay = move || proxy.mailman(mailman.clone(), delivered.clone());
                     run_relay(server, rules, ready, is_always, remotes, relay).await;
                 }
             }

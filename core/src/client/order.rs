@@ -54,6 +54,11 @@ impl Order {
         self.runs.front().map(|(command, _)| *command)
     }
 
+    /// Whether a reply to `command` has not come.
+    pub(crate) fn holds(&self, command: Command) -> bool {
+        self.runs.iter().any(|(other, _)| *other == command)
+    }
+
     /// Replies that have not come.
     pub(crate) fn count(&self) -> u16 {
         self.runs.iter().fold(0, |sum: u16, (_, count)| sum.saturating_add(*count))

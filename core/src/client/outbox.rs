@@ -1,5 +1,7 @@
 //! What waits to be sent: commands, of which only some may go before their replies, and text.
 
+use core::ops::Range;
+
 use super::offer::Offer;
 use crate::store::Store;
 use crate::wire::put;
@@ -83,11 +85,6 @@ impl<O: Store> Outbox<O> {
         self.params = self.store.octets().len().saturating_sub(2).saturating_sub(octets);
     }
 
-    /// Whether a line waits for the refusal of the one before it.
-    pub(crate) const fn has_spare(&self) -> bool {
-        self.spare > 0
-    }
-
     /// The line that was just added waits for the refusal of the one before it.
     pub(crate) const fn spare_last(&mut self, octets: usize) {
         self.spare = octets;
@@ -119,12 +116,12 @@ impl<O: Store> Outbox<O> {
             let (is_allowed, len) = (offer.allows(word), word.len().wrapping_add(1));
             let next = from.wrapping_add(len);
             if is_allowed {
-                waiting.copy_within(from..next.min(end), to);
+                move_down(waiting, from..next.min(end), to);
                 to = to.wrapping_add(len);
             }
             from = next;
         }
-        waiting.copy_within(end.., to);
+        move_down(waiting, end..waiting.len(), to);
         let cut = end.saturating_sub(to);
         let len = out.len().saturating_sub(cut);
         out.truncate(len);
@@ -198,6 +195,16 @@ impl<O: Store> Outbox<O> {
         // Further text has its own beginning.
         if self.text != Text::Open {
             self.text = Text::None;
+        }
+    }
+}
+
+/// As `copy_within`, which can panic.
+fn move_down(octets: &mut [u8], from: Range<usize>, to: usize) {
+    for (to, from) in (to..octets.len()).zip(from) {
+        let octet = octets.get(from).copied();
+        if let (Some(octet), Some(place)) = (octet, octets.get_mut(to)) {
+            *place = octet;
         }
     }
 }

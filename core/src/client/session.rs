@@ -171,7 +171,7 @@ impl<L: Store, O: Store> Session<L, O> {
     pub fn hello(&mut self, name: &[u8]) -> Result<(), Error> {
         let verb = if self.is_lmtp() { b"LHLO " } else { b"EHLO " };
         let len = name.len().saturating_add(7);
-        if self.outbox.has_spare() {
+        if self.order.holds(Command::Hello) {
             return Err(Error::OutOfOrder);
         }
         if self.outbox.room() < len.saturating_mul(2) {
@@ -484,10 +484,12 @@ impl<L: Store, O: Store> Session<L, O> {
             return Ok(Some(next.filter(|_| is_asked).unwrap_or(Command::Quit)));
         }
         let mut command = next.filter(|_| is_asked).ok_or(Error::Unasked)?;
-        // Nothing else has this code (RFC 5321 §4.2.3): of the replies to the text, no more will come.
+        // Nothing else has this code (RFC 5321 §4.2.3): of the replies to the text and what follows it, no more will come.
         if code == 221 && command == Command::Message && self.phase == Phase::Over {
-            self.outbox.received(self.order.give_up());
-            command = self.order.next().ok_or(Error::Unasked)?;
+            while command != Command::Quit {
+                self.outbox.received(self.order.give_up());
+                command = self.order.next().ok_or(Error::Unasked)?;
+            }
         }
         if !command.takes(code) {
             return Err(Error::Misplaced);

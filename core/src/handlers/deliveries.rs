@@ -44,3 +44,27 @@ impl Deliveries for () {
     fn remember(&mut self) {}
     fn forget(&mut self) {}
 }
+
+impl<D: Deliveries + ?Sized> Deliveries for &mut D {
+    fn begin(&mut self, sender: &[u8]) {
+        (**self).begin(sender);
+    }
+    fn recipient(&mut self, recipient: u64) {
+        (**self).recipient(recipient);
+    }
+    fn text(&mut self, octets: &[u8]) {
+        (**self).text(octets);
+    }
+    fn is_wanted(&self) -> bool {
+        (**self).is_wanted()
+    }
+    fn is_known(&mut self) -> bool {
+        (**self).is_known()
+    }
+    fn remember(&mut self) {
+        (**self).remember();
+    }
+    fn forget(&mut self) {
+        (**self).forget();
+    }
+}

@@ -1,5 +1,6 @@
 //! Handlers that are ready to use, on devices and hosts alike.
 
+mod beginning;
 pub mod debugging;
 mod deliveries;
 mod fault;

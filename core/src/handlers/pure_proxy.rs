@@ -77,7 +77,8 @@ impl<'c, O: Store> PureProxy<'c, O> {
     }
 
     /// Adds a `Received` field at the top of each message, as a relay has to (RFC 5321 §4.4): `now` gives the seconds since 1970, by
-    /// the name of the leg. Without a clock there is no such field.
+    /// the name of the leg. Without a clock there is no such field. In front of a message that begins with its body an empty line
+    /// follows it: the body would be read as a part of the header section, or of the field.
     #[must_use]
     pub const fn received(mut self, now: fn() -> u32) -> Self {
         self.passage.now = Some(now);
@@ -247,7 +248,7 @@ impl<O: Store> Handler for PureProxy<'_, O> {
     fn room(&mut self, _: &Waker) -> usize {
         // Of what is free then.
         self.begin();
-        Passage::room(self.leg.room())
+        self.passage.room(self.leg.room())
     }
 
     fn backlog(&self) -> u16 {

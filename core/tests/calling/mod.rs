@@ -60,8 +60,9 @@ impl Model {
             self.is_over = true;
             return;
         }
-        if code == 221 && command == Command::Quit {
-            self.owed.retain(|owed| *owed != Command::Message);
+        if code == 221 && command == Command::Quit && self.owed.front() == Some(&Command::Message) {
+            // Of the text and what follows it, nothing more will be heard.
+            self.owed = VecDeque::from([Command::Quit]);
         }
         assert_eq!(self.owed.pop_front(), Some(command));
         match command {

@@ -48,6 +48,7 @@ pub struct Far<'r> {
     pub output: Vec<u8>,
     pub state: State,
     input: Vec<u8>,
+    is_begun: bool,
     from: String,
     to: Vec<String>,
 }
@@ -81,6 +82,7 @@ impl<'r> Far<'r> {
             output: Vec::new(),
             state: State::Off,
             input: Vec::new(),
+            is_begun: false,
             from: String::new(),
             to: Vec::new(),
         }
@@ -158,9 +160,10 @@ impl<'r> Far<'r> {
         match verb {
             "EHLO" if !self.is_lmtp => drop(self.do_at(line, offer)),
             "LHLO" if self.is_lmtp => drop(self.do_at(line, offer)),
+            "MAIL" if self.is_begun => drop(self.do_at(line, "503 nested")),
             "MAIL" => {
-                self.clear();
                 if self.do_at(line, "250 2.1.0 ok") {
+                    self.is_begun = true;
                     self.from = path();
                 }
             }
@@ -172,6 +175,7 @@ impl<'r> Far<'r> {
             "DATA" if self.to.is_empty() => drop(self.do_at(line, "503 need RCPT")),
             "DATA" => {
                 if self.do_at(line, "354 go on") {
+                    self.text.clear();
                     self.state = State::Text;
                 }
             }
@@ -199,6 +203,7 @@ impl<'r> Far<'r> {
         self.input = self.text.split_off(end + 3);
         self.text.truncate(end);
         self.state = State::Lines;
+        self.is_begun = false;
         let to = std::mem::take(&mut self.to);
         match self.at("dot") {
             Act::Go => {}
@@ -244,6 +249,7 @@ impl<'r> Far<'r> {
     }
 
     fn clear(&mut self) {
+        self.is_begun = false;
         self.from.clear();
         self.to.clear();
         self.text.clear();

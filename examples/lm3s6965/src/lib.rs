@@ -21,6 +21,7 @@
 #![no_std]
 
 pub mod alarm;
+pub mod calendar;
 pub mod clock;
 pub mod console;
 pub mod ethernet;

@@ -6,8 +6,9 @@ use core::task::Waker;
 use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address};
 use smtpd_core::heapless::Vec;
+use smtpd_core::relay::Relay;
 use smtpd_core::server::Handler;
-use smtpd_smoltcp::Server;
+use smtpd_smoltcp::{Dialer, Server};
 #[cfg(feature = "dhcp")]
 use smtpd_smoltcp::{Dhcp, Lease};
 
@@ -67,6 +68,32 @@ pub fn serve<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize>
     ethernet: &mut Ethernet<'_>,
     sockets: &mut SocketSet<'_>,
 ) -> ! {
+    poll_by(server, interface, ethernet, sockets, |server, interface, ethernet, sockets| {
+        server.poll(clock::now(), interface, ethernet, sockets, Waker::noop());
+    })
+}
+
+/// The same for relays, which reach their servers over the dialer's sockets.
+pub fn serve_relay<H: Relay, const N: usize, const LINE: usize, const OUTPUT: usize, const M: usize>(
+    server: &mut Server<'_, H, N, LINE, OUTPUT>,
+    dialer: &mut Dialer<M>,
+    interface: &mut Interface,
+    ethernet: &mut Ethernet<'_>,
+    sockets: &mut SocketSet<'_>,
+) -> ! {
+    poll_by(server, interface, ethernet, sockets, |server, interface, ethernet, sockets| {
+        server.poll_relay(clock::now(), interface, ethernet, sockets, dialer, Waker::noop());
+    })
+}
+
+/// Both loops.
+fn poll_by<H, const N: usize, const LINE: usize, const OUTPUT: usize>(
+    server: &mut Server<'_, H, N, LINE, OUTPUT>,
+    interface: &mut Interface,
+    ethernet: &mut Ethernet<'_>,
+    sockets: &mut SocketSet<'_>,
+    mut poll: impl FnMut(&mut Server<'_, H, N, LINE, OUTPUT>, &mut Interface, &mut Ethernet<'_>, &mut SocketSet<'_>),
+) -> ! {
     let last = console::argument(EXIT_AFTER);
     #[cfg(feature = "dhcp")]
     let dhcp = Dhcp::new(sockets);
@@ -75,7 +102,7 @@ pub fn serve<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize>
         listening();
     }
     loop {
-        server.poll(clock::now(), interface, ethernet, sockets, Waker::noop());
+        poll(server, interface, ethernet, sockets);
         #[cfg(feature = "dhcp")]
         if let Some(lease) = dhcp.poll(interface, sockets) {
             log(lease);

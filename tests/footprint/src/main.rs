@@ -20,6 +20,8 @@ mod drivers;
 #[cfg(feature = "everything")]
 mod handlers;
 #[cfg(feature = "everything")]
+mod proxies;
+#[cfg(feature = "everything")]
 mod relays;
 #[cfg(feature = "tables")]
 mod server;
@@ -63,6 +65,7 @@ extern "C" fn _start() -> ! {
     {
         clients::all();
         handlers::all();
+        proxies::all();
         relays::all();
         spool::all();
     }

@@ -12,7 +12,7 @@ pub fn all() {
         Session::poll as (_, _, _),
         Session::answer as (_, _),
         Session::flow as (_, _),
-        Session::restrict as (_, _),
+        Session::restrict as (_, _, _),
         Session::offered as (_),
         Session::peer as (_),
         Session::state as (_),
@@ -27,6 +27,7 @@ pub fn all() {
         Session::timers as (_),
         Watch::new as (_),
         Watch::left as (_, &'static Session, _),
+        Watch::left_of as (_, _, _),
         Watch::left_for as (_, _, _, _),
         step as (&'static mut Session, _, &'static mut dyn Handler, _),
     ];

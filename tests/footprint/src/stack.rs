@@ -143,6 +143,8 @@ fn rest<'a>(server: &mut smtpd_smoltcp::Server<'_, Small, 1>, sockets: &mut Sock
     }
 
     impl Relay for Relayed {
+        type Output = heapless::Vec<u8, 2048>;
+
         fn legs(&mut self) -> &mut [Leg] {
             black_box(core::slice::from_mut(&mut self.0))
         }

@@ -3,7 +3,7 @@
 mod aiosmtpd;
 mod exim;
 pub(crate) mod ours;
-mod postfix;
+pub(crate) mod postfix;
 pub(crate) mod sink;
 
 use std::fs;

@@ -41,15 +41,30 @@ fn kept_by_us(folder: &Path) -> Result<Vec<Arrival>, Failed> {
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     _process: Process,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Proxy {
     /// One of class `PureProxy` that relays to `upstream`.
-    pub(crate) fn start(upstream: SocketAddr) -> Result<Self, Failed> {
-        let folder = Folder::new("proxy")?;
-        let (address, process) = run(&folder, &["-c", "PureProxy", "localhost:0", &upstream.to_string()])?;
-        Ok(Self { address, _process: process, _folder: folder })
+    pub(crate) fn start(upstream: SocketAddr, options: &[&str]) -> Result<Self, Failed> {
+        let (folder, upstream) = (Folder::new("proxy")?, upstream.to_string());
+        let arguments = [&["-c", "PureProxy"], options, &["localhost:0", &upstream]].concat();
+        let (address, process) = run(&folder, &arguments)?;
+        Ok(Self { address, _process: process, folder })
+    }
+
+    /// Sockets that it has open.
+    pub(crate) fn sockets(&self) -> Result<usize, Failed> {
+        let files = fs::read_dir(self.folder.of_process("fd")?)?;
+        let targets = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        Ok(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
+    }
+
+    /// Its memory, in KiB.
+    pub(crate) fn memory(&self) -> Result<usize, Failed> {
+        let status = fs::read_to_string(self.folder.of_process("status")?)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
     /// Whether the command knows the class. One that knows it and does not start has to be seen to fail.

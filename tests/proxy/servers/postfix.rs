@@ -34,7 +34,7 @@ fn start() -> Result<Running, Failed> {
 }
 
 /// No names are looked up, and nothing but `Received:` is added to a mail. A line or a header that is longer than its limit
-/// would be cut or wrapped.
+/// would be cut or wrapped. A bare LF ends a line, as it always did before Postfix 3.9.
 fn main(folder: &Folder) -> String {
     let path = folder.path().display();
     format!(
@@ -60,6 +60,7 @@ fn main(folder: &Folder) -> String {
         disable_mime_input_processing = yes\n\
         message_size_limit = 20971520\n\
         mailbox_size_limit = 0\n\
+        smtpd_forbid_bare_newline = no\n\
         line_length_limit = 16384\n"
     )
 }

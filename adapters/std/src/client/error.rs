@@ -55,9 +55,10 @@ impl Error {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Refused(_, reply) => reply.is_permanent(),
-            Self::RecipientsRefused(outcomes) | Self::SomeRefused(outcomes) => {
-                outcomes.iter().filter(|outcome| !outcome.is_accepted()).all(|outcome| outcome.reply.is_permanent())
-            }
+            Self::RecipientsRefused(outcomes) | Self::SomeRefused(outcomes) => outcomes
+                .iter()
+                .filter(|outcome| !outcome.reply.is_positive())
+                .all(|outcome| outcome.reply.is_permanent()),
             Self::TooLarge(_) | Self::EightBit | Self::Syntax(_) | Self::NoRecipients => true,
             Self::Connect(_)
             | Self::Lost(..)
@@ -125,7 +126,7 @@ impl std::error::Error for Error {
 }
 
 fn refusals(outcomes: &[Outcome], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut refused = outcomes.iter().filter(|outcome| !outcome.is_accepted());
+    let mut refused = outcomes.iter().filter(|outcome| !outcome.reply.is_positive());
     refused.try_for_each(|outcome| write!(f, "; {}: {}", outcome.recipient, outcome.reply))
 }
 

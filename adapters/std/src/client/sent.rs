@@ -38,9 +38,9 @@ impl Sent {
 }
 
 impl Outcome {
-    /// Whether the recipient gets the mail.
+    /// Whether the recipient gets the mail: the server took the text for it.
     #[must_use]
     pub const fn is_accepted(&self) -> bool {
-        self.reply.is_positive()
+        matches!(self.command, Command::Message) && self.reply.is_positive()
     }
 }

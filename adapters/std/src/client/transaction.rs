@@ -217,7 +217,7 @@ impl<'c, 'm, T: AsyncRead + AsyncWrite + Unpin, R: AsRef<str>> Transaction<'c, '
 
     /// The text was sent, and these replies are all that came.
     fn in_doubt(&self, replies: &[Reply], cause: Error) -> Error {
-        let is_open = |outcome: &Outcome| outcome.command == Command::Rcpt && outcome.is_accepted();
+        let is_open = |outcome: &Outcome| outcome.command == Command::Rcpt && outcome.reply.is_positive();
         let (open, outcomes) = self.outcomes(replies).into_iter().partition::<Vec<_>, _>(is_open);
         let recipients = open.into_iter().map(|outcome| outcome.recipient).collect();
         Error::InDoubt { outcomes, recipients, cause: Box::new(cause) }

@@ -255,7 +255,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use smtpd_core::wire::ForwardPath;
     use tracing::span::{Attributes, Id, Record};
@@ -284,6 +284,15 @@ mod tests {
     fn ask(maps: &mut Maps) -> Found {
         let Ok((ForwardPath::Mailbox(mailbox), _)) = ForwardPath::parse(b"<ant@example.com>") else { panic!() };
         maps.find(mailbox)
+    }
+
+    /// Waits for what other threads do.
+    fn until(mut is_so: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "it does not come");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// As Mailman does it.
@@ -347,9 +356,7 @@ mod tests {
         for _ in 0..3 {
             put(&folder, "postfix_lmtp", "ant@example.com lmtp:[mailman-core]:24\n");
             // The host has another address each time.
-            while !matches!(ask(&mut maps), Found::Lmtp(address) if address.port() > last) {
-                thread::sleep(Duration::from_millis(1));
-            }
+            until(|| matches!(ask(&mut maps), Found::Lmtp(address) if address.port() > last));
             // Until it is known by its time, it is read again.
             thread::sleep(Duration::from_millis(50));
             let _ = ask(&mut maps);
@@ -368,9 +375,7 @@ mod tests {
         assert_eq!(ask(&mut maps), Found::Unknown);
         // A name that comes later is looked up while nobody waits.
         put(&folder, "postfix_lmtp", "ant@example.com lmtp:[localhost]:24\n");
-        while ask(&mut maps) == Found::Unknown {
-            thread::sleep(Duration::from_millis(1));
-        }
+        until(|| ask(&mut maps) != Found::Unknown);
         assert!(matches!(ask(&mut maps), Found::Lmtp(address) if address.ip().is_loopback() && address.port() == 24));
         let place = SocketAddr::from(([127, 0, 0, 1], 24));
         put(&folder, "postfix_lmtp", "ant@example.com lmtp:unix:/x\n");

@@ -48,7 +48,7 @@ async fn all_or_none() {
         let refused = client.send(FROM, &TO[..2], MAIL).await.unwrap_err();
         let Error::SomeRefused(outcomes) = &refused else { panic!("{refused}") };
         assert_eq!(told(outcomes), "one@example.org Rcpt 250 OK; two@example.org Rcpt 450 4.2.1 Later");
-        assert!(refused.is_transient());
+        assert!(refused.is_transient() && !outcomes[0].is_accepted());
         assert_eq!(client.send(FROM, &TO[..1], MAIL).await.unwrap().accepted().count(), 1);
         client.quit().await.unwrap();
     };
@@ -152,6 +152,21 @@ async fn octets_above_127() {
         client.quit().await.unwrap();
     };
     meet(&as_is, client).await;
+}
+
+/// Where there is an answer for each recipient, the end of a text for none has no answer.
+#[tokio::test(start_paused = true)]
+async fn lmtp_to_nobody() {
+    let script = "S: 220 hi\nC: LHLO client.example\nSB: 250-hi\\r\\n250 PIPELINING\\r\\n\n\
+        C: MAIL FROM:<me@client.example>\nC: RCPT TO:<one@example.org>\nC: DATA\nS: 250 OK\nS: 550 No\nS: 354 Go on\n";
+    let client = async |wire| {
+        let mut client = builder().lmtp().over(wire).await.unwrap();
+        let error = client.send(FROM, &TO[..1], MAIL).await.unwrap_err();
+        assert!(matches!(error, Error::RecipientsRefused(_)) && error.is_permanent());
+        assert!(!client.is_open());
+    };
+    let (_, played) = meet(script, client).await;
+    assert_eq!(played.took.as_secs(), 0);
 }
 
 /// Whatever it answers.
@@ -298,6 +313,7 @@ async fn lmtp_answers_each() {
         ("S: 250 Kept\nS: 452 Full\nC: QUIT\nS: 221 Bye\n", format!("{one_is} 250 Kept; {two_is} 452 Full")),
         ("S: 250 Kept\nS: 421 Bye\n!drop\n", format!("{one_is} 250 Kept; {two_is} 421 Bye")),
         ("S: 552 Full\nS: 452 Full\nC: QUIT\nS: 221 Bye\n", format!("none: {one_is} 552 Full; {two_is} 452 Full")),
+        ("S: 421 Bye\n!drop\n", format!("none: {one_is} 421 Bye; {two_is} 421 Bye")),
         ("S: 250 Kept\n!drop\n", format!("doubt: {one_is} 250 Kept; two@example.org Rcpt 550 No; three@example.org")),
         ("S: 250 Kept\n!stall\n", format!("doubt: {one_is} 250 Kept; two@example.org Rcpt 550 No; three@example.org")),
     ] {

@@ -64,10 +64,8 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
                 stand.failure = Some(Failure::of(&reply));
                 Answer::Reply(softened(reply))
             }
-            Heard::Gone(reply) => {
-                stand.failure = Some(Failure::of(&reply));
-                Answer::Reply(reply)
-            }
+            // It is gone for the next one, too.
+            Heard::Gone(reply) => Answer::Reply(reply),
         }
     }
 

@@ -35,9 +35,12 @@ use crate::wire::{ForwardPath, Mailbox, Reply};
 /// - All yes is 250. If Mailman then says 4yz, or is lost, the client hears 451, and [`Deliveries`] remember that
 ///   upstream has had its part: the next try goes to Mailman alone. That holds for texts with a Message-ID, for others may be equal and
 ///   still two. A 5yz of Mailman's is that, and says that others were served.
-/// - Of a recipient that comes twice in a transaction, Mailman hears once.
+/// - What Mailman would refuse once it has the text, as too big or for its long lines, is refused before upstream has it.
+/// - Of a list's address that comes twice in a transaction, Mailman hears once.
 ///
 /// Not for a server that itself speaks LMTP: there is one verdict for all recipients.
+///
+#[doc = include_str!("failures.md")]
 #[derive(Debug)]
 pub struct MailmanProxy<'c, L: Lists, D: Deliveries = (), O: Store = Vec<u8, 2048>> {
     /// Upstream, and Mailman.
@@ -241,10 +244,7 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         if passage.has_too_many_hops() {
             return Flow::Refuse(Passage::TOO_MANY_HOPS);
         }
-        if let Some(refusal) = transaction.measure.refusal() {
-            return Flow::Refuse(refusal);
-        }
-        if self.is_broken() { Flow::Refuse(LOST) } else { Flow::Continue }
+        transaction.measure.refusal().map_or(Flow::Continue, Flow::Refuse)
     }
 
     fn message(&mut self, _: u16) -> Answer<'_> {
@@ -253,8 +253,9 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         if self.is_broken() {
             return self.give_up(LOST);
         }
-        let is_digested = self.transaction.is_digested;
-        let is_served = is_digested && self.passage.has_message_id() && self.deliveries.is_known();
+        let Self { legs, passage, transaction, .. } = self;
+        passage.end(|octets| send(legs, transaction, octets));
+        let is_served = self.transaction.is_digested && self.deliveries.is_known();
         let upstream = of(&mut self.legs, End::Upstream);
         match (self.transaction.stands, is_served) {
             ([to_upstream, _], false) if to_upstream.is_used() => {
@@ -292,7 +293,7 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         self.begin();
         let Self { legs, transaction, .. } = self;
         let used = legs.iter().zip(&transaction.stands).filter(|(_, stand)| stand.is_used());
-        Passage::room(used.map(|(leg, _)| leg.room()).min().unwrap_or(0))
+        self.passage.room(used.map(|(leg, _)| leg.room()).min().unwrap_or(0))
     }
 
     fn resume(&mut self, _: &Waker) -> Answer<'_> {

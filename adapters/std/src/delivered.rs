@@ -1,0 +1,288 @@
+//! What a proxy remembers of mails whose clients were told to try again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use smtpd_core::handlers::Deliveries;
+
+/// [`Deliveries`] in memory: each connection's proxy gets a clone, and clones share what they remember.
+///
+/// A mail is known by the SHA-256 of its sender and its text. A recipient is forgotten after a day, which is longer than most
+/// clients wait between two tries, or when there are more than 10,000: the oldest first. After a restart nothing is
+/// known; all that comes of that is a second copy of a mail for those who were served already.
+///
+/// ```
+/// use smtpd_std::{Delivered, Deliveries};
+/// let delivered = Delivered::new();
+/// let mail = |mut proxy: Delivered| {
+///     proxy.begin(b"anne@example.net");
+///     proxy.recipient(1);
+///     proxy.text(b"Message-ID: <1@example.net>\r\n\r\nHi\r\n");
+///     proxy
+/// };
+/// mail(delivered.clone()).remember();
+/// assert!(mail(delivered).is_known());
+/// ```
+#[derive(Clone)]
+pub struct Delivered {
+    memory: Arc<Mutex<Memory>>,
+    clock: fn() -> Duration,
+    /// Of the mail under way.
+    digest: Sha256,
+    recipients: Vec<u64>,
+}
+
+/// One recipient of a mail.
+type Key = ([u8; 32], u64);
+
+/// What is remembered, numbered by age.
+#[derive(Debug, Default)]
+struct Memory {
+    numbers: HashMap<Key, u64>,
+    by_age: BTreeMap<u64, (Duration, Key)>,
+    last: u64,
+}
+
+const AGE: Duration = Duration::from_secs(24 * 3_600);
+const NUMBER: usize = 10_000;
+
+impl Delivered {
+    /// A memory in which nothing is.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(since_start)
+    }
+
+    fn with_clock(clock: fn() -> Duration) -> Self {
+        Self { memory: Arc::default(), clock, digest: Sha256::new(), recipients: Vec::new() }
+    }
+
+    /// The memory, without what is too old.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        let now = (self.clock)();
+        // What a panic left is still what was delivered.
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        while memory.by_age.first_key_value().is_some_and(|(_, (since, _))| now.saturating_sub(*since) >= AGE) {
+            memory.forget_oldest();
+        }
+        memory
+    }
+
+    /// The recipients of the mail under way.
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        let digest = self.digest.clone().finalize().into();
+        self.recipients.iter().map(move |recipient| (digest, *recipient))
+    }
+}
+
+impl Memory {
+    fn remember(&mut self, key: Key, now: Duration) {
+        self.forget(&key);
+        self.last += 1;
+        self.numbers.insert(key, self.last);
+        self.by_age.insert(self.last, (now, key));
+        if self.numbers.len() > NUMBER {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some(number) = self.numbers.remove(key) {
+            self.by_age.remove(&number);
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, (_, key))) = self.by_age.pop_first() {
+            self.numbers.remove(&key);
+        }
+    }
+}
+
+impl Deliveries for Delivered {
+    fn begin(&mut self, sender: &[u8]) {
+        self.digest.reset();
+        self.recipients.clear();
+        self.digest.update(sender);
+        // No sender holds one, so that what is behind it is text.
+        self.digest.update([0]);
+    }
+
+    fn recipient(&mut self, recipient: u64) {
+        self.recipients.push(recipient);
+    }
+
+    fn text(&mut self, octets: &[u8]) {
+        self.digest.update(octets);
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.memory().numbers.is_empty()
+    }
+
+    fn is_known(&mut self) -> bool {
+        let memory = self.memory();
+        self.keys().all(|key| memory.numbers.contains_key(&key))
+    }
+
+    fn remember(&mut self) {
+        let now = (self.clock)();
+        let mut memory = self.memory();
+        self.keys().for_each(|key| memory.remember(key, now));
+    }
+
+    fn forget(&mut self) {
+        let mut memory = self.memory();
+        self.keys().for_each(|key| memory.forget(&key));
+    }
+}
+
+impl Default for Delivered {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How much is remembered, not what.
+impl fmt::Debug for Delivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivered").field("number", &self.memory().numbers.len()).finish_non_exhaustive()
+    }
+}
+
+/// A clock that nobody sets.
+fn since_start() -> Duration {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local!(static NOW: Cell<u64> = const { Cell::new(0) });
+
+    fn new() -> Delivered {
+        NOW.set(0);
+        Delivered::with_clock(|| Duration::from_secs(NOW.get()))
+    }
+
+    fn mail(delivered: &Delivered, sender: &str, recipients: &[u64], pieces: &[&str]) -> Delivered {
+        let mut mail = delivered.clone();
+        mail.begin(sender.as_bytes());
+        recipients.iter().for_each(|recipient| mail.recipient(*recipient));
+        pieces.iter().for_each(|piece| mail.text(piece.as_bytes()));
+        mail
+    }
+
+    fn number(delivered: &Delivered) -> usize {
+        let memory = delivered.memory();
+        assert_eq!(memory.numbers.len(), memory.by_age.len());
+        memory.numbers.len()
+    }
+
+    #[test]
+    fn a_mail_is_known_by_sender_recipients_and_text() {
+        let all = new();
+        assert!(!all.is_wanted() && !mail(&all, "a", &[1, 2], &["text"]).is_known());
+        mail(&all, "a", &[1, 2], &["te", "xt"]).remember();
+        assert!(all.is_wanted());
+        let rows: &[(&str, &[u64], &[&str], bool)] = &[
+            ("a", &[1, 2], &["text"], true),
+            ("a", &[2, 1, 1], &["t", "ext"], true),
+            ("a", &[2], &["text"], true),
+            ("a", &[1, 2, 3], &["text"], false),
+            ("a", &[3], &["text"], false),
+            ("b", &[1, 2], &["text"], false),
+            ("", &[1, 2], &["text"], false),
+            ("at", &[1, 2], &["ext"], false),
+            ("a", &[1, 2], &["text\n"], false),
+            ("a", &[1, 2], &[], false),
+        ];
+        for (sender, recipients, pieces, expected) in rows {
+            let mut mail = mail(&all, sender, recipients, pieces);
+            assert_eq!(mail.is_known(), *expected, "{sender} {recipients:?} {pieces:?}");
+            // A connection has many of them, one after the other.
+            mail.begin(b"a");
+            mail.recipient(1);
+            mail.text(b"text");
+            assert!(mail.is_known());
+        }
+        assert_eq!(format!("{all:?}"), "Delivered { number: 2, .. }");
+    }
+
+    #[test]
+    fn with_its_final_answer_it_is_forgotten() {
+        let all = new();
+        mail(&all, "a", &[1, 2], &["text"]).remember();
+        mail(&all, "b", &[1], &["text"]).remember();
+        mail(&all, "a", &[2, 3], &["text"]).forget();
+        assert!(mail(&all, "a", &[1], &["text"]).is_known() && !mail(&all, "a", &[2], &["text"]).is_known());
+        mail(&all, "a", &[1], &["text"]).forget();
+        mail(&all, "b", &[1], &["text"]).forget();
+        assert_eq!(number(&all), 0);
+        assert!(!all.is_wanted());
+    }
+
+    #[test]
+    fn what_is_a_day_old_is_forgotten() {
+        let all = new();
+        mail(&all, "a", &[1], &[]).remember();
+        NOW.set(40_000);
+        mail(&all, "b", &[1], &[]).remember();
+        let known = || ["a", "b"].map(|sender| mail(&all, sender, &[1], &[]).is_known());
+        NOW.set(86_399);
+        assert_eq!(known(), [true, true]);
+        NOW.set(86_400);
+        assert_eq!(known(), [false, true]);
+        assert_eq!(number(&all), 1);
+        // Another try that failed makes it young again.
+        mail(&all, "b", &[1], &[]).remember();
+        NOW.set(40_000 + 86_400);
+        assert_eq!(known(), [false, true]);
+        NOW.set(2 * 86_400);
+        assert!(!all.is_wanted());
+        assert_eq!(number(&all), 0);
+    }
+
+    #[test]
+    fn of_too_many_the_oldest_are_forgotten() {
+        let all = new();
+        for recipient in 0..10_000 {
+            mail(&all, "a", &[recipient], &[]).remember();
+        }
+        assert_eq!(number(&all), 10_000);
+        assert!(mail(&all, "a", &[0], &[]).is_known());
+        mail(&all, "a", &[1], &[]).remember();
+        assert_eq!(number(&all), 10_000);
+        mail(&all, "a", &[10_000, 10_001], &[]).remember();
+        assert_eq!(number(&all), 10_000);
+        let known = [0, 1, 2, 3, 10_000, 10_001].map(|recipient| mail(&all, "a", &[recipient], &[]).is_known());
+        assert_eq!(known, [false, true, false, true, true, true]);
+    }
+
+    #[test]
+    fn all_connections_share_it() {
+        let all = Delivered::new();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let all = &all;
+                scope.spawn(move || {
+                    for recipient in 0..500 {
+                        mail(all, "a", &[number * 500 + recipient], &["text"]).remember();
+                    }
+                });
+            }
+        });
+        assert!(mail(&all, "a", &(0..2_000).collect::<Vec<_>>(), &["text"]).is_known());
+        let panics = std::panic::catch_unwind(|| {
+            let _memory = all.memory();
+            panic!("while it is held");
+        });
+        assert!(panics.is_err() && all.is_wanted(), "what is remembered is still there");
+    }
+}
