@@ -6,6 +6,7 @@ mod one_leg;
 use std::future::{Future, pending};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::task::Waker;
 use std::thread;
@@ -379,6 +380,7 @@ fn a_client_waits_for_a_server_that_does_not_read() {
         assert!(sent < TEXT / 2, "somebody keeps it");
     }
     let memory = resident();
+    let begin = Instant::now();
     upstream.go.send(()).unwrap();
     stream.set_write_timeout(None).unwrap();
     while sent < TEXT {
@@ -387,6 +389,8 @@ fn a_client_waits_for_a_server_that_does_not_read() {
     let rest = &piece[sent % piece.len()..];
     stream.write_all(rest).unwrap();
     assert_eq!(client.say("."), "250 Taken");
+    // A timer would wake who sleeps, too.
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
     let more = resident().saturating_sub(memory);
     assert!(more < 8 << 20, "{more} octets more");
     client.say("QUIT");
@@ -472,17 +476,39 @@ fn an_idle_session_ends_when_the_server_stops() {
     let server = start(upstream.address());
     let mut client = Client::new(&server);
     client.go(1);
+    let begin = Instant::now();
     server.stopper.stop();
     assert!(client.reply().starts_with("421 4.3.2 "));
+    assert!(begin.elapsed() < Duration::from_secs(5), "it waited for its grace");
     upstream.finish().unwrap();
     server.thread.join().unwrap();
 }
 
+#[test]
+fn quit_waits_for_its_turn() {
+    // Without PIPELINING nothing is said before the reply.
+    let script = "S: 220 up.example\nC: EHLO relay.example\nS: 250 up.example\nC: MAIL FROM:<a@b.example>\n@+300ms\n\
+                  S: 250 OK\nC: QUIT";
+    let upstream = upstream(Script::parse("upstream", script).unwrap());
+    let server = start(upstream.address());
+    let mut client = Client::new(&server);
+    client.go(1);
+    client.send(b"MAIL FROM:<a@b.example>\r\n");
+    thread::sleep(Duration::from_millis(100));
+    drop(client);
+    upstream.finish().unwrap();
+    server.finish();
+}
+
 /// Panics at a step.
-struct Panics(Pooled, &'static str);
+struct Panics(Pooled, &'static str, bool);
+
+/// A relay was asked for its legs once more.
+static IS_CALLED_AGAIN: AtomicBool = AtomicBool::new(false);
 
 impl Panics {
-    fn at(&self, step: &str) {
+    fn at(&mut self, step: &str) {
+        self.2 |= self.1 == step;
         assert!(self.1 != step, "as asked");
     }
 }
@@ -538,6 +564,7 @@ impl Relay for Panics {
     type Output = PooledOutput;
 
     fn legs(&mut self) -> &mut [Leg<PooledOutput>] {
+        IS_CALLED_AGAIN.fetch_or(self.2, Ordering::Relaxed);
         self.at("legs");
         self.0.legs()
     }
@@ -550,7 +577,7 @@ fn a_relay_that_panics_costs_its_own_session() {
             scope.spawn(move || {
                 let upstream = slow(2);
                 let address = upstream.address;
-                let relay = move || Panics(relay(address, client::Timers::RELAY), step);
+                let relay = move || Panics(relay(address, client::Timers::RELAY), step, false);
                 let server = run(relay, Direct, Duration::ZERO);
                 let mut client = Client::new(&server);
                 let (_, last) = client.mail();
@@ -568,4 +595,5 @@ fn a_relay_that_panics_costs_its_own_session() {
             });
         }
     });
+    assert!(!IS_CALLED_AGAIN.load(Ordering::Relaxed));
 }
