@@ -8,9 +8,9 @@ use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Address};
 use smtpd_core::heapless::Vec;
 use smtpd_core::relay::Relay;
 use smtpd_core::server::Handler;
-use smtpd_smoltcp::{Dialer, Server};
 #[cfg(feature = "dhcp")]
 use smtpd_smoltcp::{Dhcp, Lease};
+use smtpd_smoltcp::{Dialer, Server};
 
 use crate::ethernet::{Ethernet, Frames};
 use crate::mac::Mac;

@@ -74,7 +74,10 @@ enum State {
     /// Looks for the oldest message.
     Ready,
     /// Hangs up, and does nothing for so many milliseconds.
-    Waits { since: u32, millis: u32 },
+    Waits {
+        since: u32,
+        millis: u32,
+    },
     Sends(Sending),
 }
 

@@ -9,10 +9,10 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::task::Waker;
 
 use cortex_m_rt::entry;
-use lm3s6965::{calendar, console};
 use lm3s6965::ethernet::Frames;
 use lm3s6965::network::{self, ETHERNET, Sockets, places};
 use lm3s6965::seed::seed;
+use lm3s6965::{calendar, console};
 use smtpd_core::guard::{Guard, Network};
 use smtpd_core::handlers::PureProxy;
 use smtpd_core::heapless::Vec;
@@ -48,7 +48,8 @@ fn main() -> ! {
     static mut RINGS: Rings<PLACES> = Rings::new();
     static mut CALLS: Calls = Rings::new();
     static mut SOCKETS: Sockets<{ places(2 * PLACES) }> = Sockets::new();
-    static mut PROXIES: [Place; PLACES] = [const { Place { output: Vec::new(), proxy: MaybeUninit::uninit() } }; PLACES];
+    static mut PROXIES: [Place; PLACES] =
+        [const { Place { output: Vec::new(), proxy: MaybeUninit::uninit() } }; PLACES];
     static mut SERVER: MaybeUninit<Gateway> = MaybeUninit::uninit();
 
     let (mut interface, mut ethernet) = network::start(FRAMES);

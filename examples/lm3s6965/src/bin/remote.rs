@@ -39,8 +39,13 @@ fn main() -> ! {
     let host = HOST.write(RefCell::new(Host::open()));
     host.borrow_mut().ask(b'?', &[]);
     SETTINGS.extend_from_slice(&host.borrow().answer).expect("as long as an answer");
-    let mut remote =
-        Remote { host, reply: Vec::new(), asks_room: false, backlog: 1, acts_on: Extensions::OWN.with(Extensions::EIGHTBITMIME) };
+    let mut remote = Remote {
+        host,
+        reply: Vec::new(),
+        asks_room: false,
+        backlog: 1,
+        acts_on: Extensions::OWN.with(Extensions::EIGHTBITMIME),
+    };
     for setting in core::str::from_utf8(SETTINGS).expect("UTF-8").lines() {
         remote.setting(CONFIG, setting);
     }
