@@ -7,19 +7,19 @@
 #![no_std]
 #![no_main]
 
-#[cfg(any(feature = "tables", feature = "everything"))]
+#[cfg(any(feature = "tables", feature = "relay"))]
 #[macro_use]
 mod entries;
 
 #[cfg(all(feature = "minimal", not(feature = "tables")))]
 mod calls;
-#[cfg(feature = "everything")]
+#[cfg(feature = "relay")]
 mod clients;
 #[cfg(feature = "drivers")]
 mod drivers;
 #[cfg(feature = "everything")]
 mod handlers;
-#[cfg(feature = "everything")]
+#[cfg(feature = "relay")]
 mod relays;
 #[cfg(feature = "tables")]
 mod server;
@@ -59,11 +59,14 @@ extern "C" fn _start() -> ! {
         wire::all();
         server::all();
     }
-    #[cfg(feature = "everything")]
+    #[cfg(feature = "relay")]
     {
         clients::all();
-        handlers::all();
         relays::all();
+    }
+    #[cfg(feature = "everything")]
+    {
+        handlers::all();
         spool::all();
     }
     loop {

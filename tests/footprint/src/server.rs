@@ -27,6 +27,7 @@ pub fn all() {
         Session::timers as (_),
         Watch::new as (_),
         Watch::left as (_, &'static Session, _),
+        Watch::left_of as (_, _, _),
         Watch::left_for as (_, _, _, _),
         step as (&'static mut Session, _, &'static mut dyn Handler, _),
     ];

@@ -129,7 +129,7 @@ impl<O: store::Store> Sender<O> {
     }
 
     /// Goes on, as far as the leg lets it.
-    pub fn poll(&mut self, store: &mut impl Store, now: u32) -> Event<'_> {
+    pub fn poll(&mut self, store: &mut (impl Store + ?Sized), now: u32) -> Event<'_> {
         match self.state {
             State::Ready => match store.next(None) {
                 Some(id) => self.begin(id, store),
@@ -148,7 +148,7 @@ impl<O: store::Store> Sender<O> {
         }
     }
 
-    fn begin(&mut self, id: Id, store: &mut impl Store) -> Event<'_> {
+    fn begin(&mut self, id: Id, store: &mut (impl Store + ?Sized)) -> Event<'_> {
         let (mut envelope, mut line) = (Envelope::new(id), [0; Envelope::LINE]);
         match envelope.next(store, &mut line) {
             Ok(Some(path)) => self.leg.mail(path, b"", Extensions::NONE),
@@ -160,7 +160,7 @@ impl<O: store::Store> Sender<O> {
         Event::Moved
     }
 
-    fn recipient(&mut self, mut sending: Sending, store: &mut impl Store) -> Event<'_> {
+    fn recipient(&mut self, mut sending: Sending, store: &mut (impl Store + ?Sized)) -> Event<'_> {
         let mut line = [0; Envelope::LINE];
         let said = match sending.envelope.next(store, &mut line) {
             Ok(Some(path)) => {
@@ -180,7 +180,7 @@ impl<O: store::Store> Sender<O> {
         Event::Moved
     }
 
-    fn text(&mut self, mut sending: Sending, store: &mut impl Store) -> Event<'_> {
+    fn text(&mut self, mut sending: Sending, store: &mut (impl Store + ?Sized)) -> Event<'_> {
         let room = self.leg.room().min(PIECE);
         let mut piece = [0; PIECE];
         let read = match piece.get_mut(..room) {
@@ -203,7 +203,7 @@ impl<O: store::Store> Sender<O> {
         Event::Moved
     }
 
-    fn hear(&mut self, mut sending: Sending, said: Command, store: &mut impl Store, now: u32) -> Event<'_> {
+    fn hear(&mut self, mut sending: Sending, said: Command, store: &mut (impl Store + ?Sized), now: u32) -> Event<'_> {
         let Self { leg, state, failures, retry, random } = self;
         let id = sending.id;
         let (heard, reply) = match leg.heard() {
@@ -253,7 +253,7 @@ impl<O: store::Store> Sender<O> {
     }
 
     /// The store has no such message.
-    fn give_up(&mut self, id: Id, error: Error, store: &mut impl Store) -> Event<'_> {
+    fn give_up(&mut self, id: Id, error: Error, store: &mut (impl Store + ?Sized)) -> Event<'_> {
         let _ = store.remove(id);
         self.leg.close();
         self.state = State::Ready;
