@@ -5,6 +5,7 @@
 //!
 //! | module | what it proves |
 //! |---|---|
+//! | `alert` | the board sends mail by itself, and loses none |
 //! | `mail`, `real` | the mailbox keeps what it answered 250, also from real clients |
 //! | `crowds` | many clients at once |
 //! | `floods` | frames that mean ill |
@@ -17,6 +18,7 @@
 //! | `kinds` | the other binaries take mails |
 //! | `dhcp` | the mailbox takes mails at an address that it was given |
 
+mod alert;
 mod client;
 mod counts;
 mod crowds;
@@ -67,6 +69,8 @@ const COUNTED: &[Test] = &[
     ("mailbox fits, and its stack", "mailbox", sizes::mailbox),
     ("embassy fits, and its stack", "embassy", sizes::embassy),
     ("tiny fits into 14 KiB", "tiny", sizes::tiny),
+    ("gateway fits, and its stack", "gateway", sizes::gateway),
+    ("alert fits, and its stack", "alert", sizes::alert),
     ("a board without work sleeps", "mailbox", idle::sleeps),
 ];
 
@@ -103,15 +107,22 @@ const TESTS: &[Test] = &[
     ("gateway: a client that is lost in the text sends none", "gateway", gateway::client_lost),
     ("gateway: four clients at once do not mix their texts", "gateway", gateway::four_at_once),
     ("gateway: a server that does not read holds its client up", "gateway", gateway::slow_server),
+    ("alert: a server that is away gets all alerts later, in their order", "alert", alert::server_away),
+    ("alert: what is refused for now is sent again, later and later", "alert", alert::refused_for_now),
+    ("alert: what is refused for good is given up", "alert", alert::refused_for_good),
+    ("alert: a server that is lost in the text gets it again", "alert", alert::server_lost),
+    ("alert: a network that is away delays alerts", "alert", alert::network_away),
+    ("alert: a full spool says so, and goes on", "alert", alert::full),
     ("mails come at an address by DHCP", "mailbox+dhcp", dhcp::mails),
 ];
 
-/// Those of the gateway that need a program of the host, too.
-type Program = (&'static str, fn() -> Result<Completion, Failed>);
+/// One that needs a program of the host, too.
+type Program = (&'static str, &'static str, fn() -> Result<Completion, Failed>);
 
 const PROGRAMS: &[Program] = &[
-    ("gateway: mails come octet for octet at our own server", gateway::octet_for_octet),
-    ("gateway: mails of swaks come at smtp-sink", gateway::swaks_to_sink),
+    ("gateway: mails come octet for octet at our own server", "gateway", gateway::octet_for_octet),
+    ("gateway: mails of swaks come at smtp-sink", "gateway", gateway::swaks_to_sink),
+    ("alert: a mail with date and number comes at our own server, once", "alert", alert::once),
 ];
 
 fn main() -> ExitCode {
@@ -129,8 +140,8 @@ fn main() -> ExitCode {
         Some(reason) => Ok(Completion::ignored_with(reason)),
         None => sizes::frames(),
     }));
-    for (name, test) in PROGRAMS {
-        trials.push(Trial::ignorable_test(*name, || match qemu::missing("gateway") {
+    for (name, binary, test) in PROGRAMS {
+        trials.push(Trial::ignorable_test(*name, || match qemu::missing(binary) {
             Some(reason) => Ok(Completion::ignored_with(reason)),
             None => test(),
         }));

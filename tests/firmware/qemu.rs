@@ -1,6 +1,6 @@
 //! The board in QEMU: started, reached, listened to and ended.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -35,6 +35,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) options: &'a [String],
     /// The cable, as QEMU's option `-nic` has it, or `none`; if nothing is said, a port of this host is forwarded to the board's.
     pub(crate) cable: Option<String>,
+    /// The board has a serial port, and hears there what [`Board::types`] gives.
+    pub(crate) has_serial: bool,
     /// The board reaches this host, as 10.0.2.2.
     pub(crate) is_open: bool,
     /// Where the firmware's files lie; none: it has none.
@@ -103,16 +105,18 @@ impl Board {
                 port = free_port()?;
                 let restrict = if setup.is_open { "off" } else { "on" };
                 format!(
-                    "user,model=stellaris,net=10.0.2.0/24,restrict={restrict},hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:25"
+                    "user,id=n0,model=stellaris,net=10.0.2.0/24,restrict={restrict},hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:25"
                 )
             }
         };
         let arguments: String = setup.arguments.iter().map(|argument| format!(",arg={argument}")).collect();
         let mut qemu = Command::new("qemu-system-arm");
-        qemu.args(["-M", "lm3s6965evb", "-cpu", "cortex-m3", "-nographic", "-monitor", "none", "-serial", "none"]);
+        qemu.args(["-M", "lm3s6965evb", "-cpu", "cortex-m3", "-nographic", "-monitor", "none"]);
+        qemu.args(["-serial", if setup.has_serial { "stdio" } else { "none" }]);
         qemu.arg("-semihosting-config").arg(format!("enable=on,target=native,arg={binary}{arguments}"));
         qemu.arg("-nic").arg(cable).args(setup.options);
-        qemu.arg("-kernel").arg(elf(binary)).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        qemu.arg("-kernel").arg(elf(binary)).stdout(Stdio::piped()).stderr(Stdio::piped());
+        qemu.stdin(if setup.has_serial { Stdio::piped() } else { Stdio::null() });
         if let Some(folder) = setup.folder {
             qemu.current_dir(folder);
         }
@@ -143,6 +147,13 @@ impl Board {
         let count = |lines: &[String]| lines.iter().filter(|line| is_like(line)).count();
         let found = self.log.wait(|lines| (count(lines) >= times).then_some(()));
         found.ok_or_else(|| self.fails(&format!("{} of {times} lines are in the log", count(&self.log.lines()))))
+    }
+
+    /// Octets for the serial port.
+    pub(crate) fn types(&mut self, octets: &[u8]) -> Result<(), Failed> {
+        let serial = self.qemu.stdin.as_mut().ok_or("no serial port")?;
+        serial.write_all(octets)?;
+        Ok(serial.flush()?)
     }
 
     /// The log so far.

@@ -12,6 +12,8 @@ use crate::lines::lines;
 use crate::mail::in_a_row;
 use crate::qemu::{Board, elf};
 use crate::spool::{OWN, SENDER, command, deliver};
+use crate::upstream::{Act, Upstream};
+use crate::{alert, gateway};
 
 /// Octets of a binary.
 struct Sizes {
@@ -49,6 +51,55 @@ pub(crate) fn embassy() -> Result<(), Failed> {
         ("embassy: static RAM without the spool", sizes.fixed - sizes.spool, None),
         ("embassy: spool", sizes.spool, None),
         ("embassy: stack, at most", stack_of_mailbox("embassy")?, Some(4 * KIB)),
+    ])
+}
+
+/// Four clients, and four connections to the server.
+pub(crate) fn gateway() -> Result<(), Failed> {
+    let sizes = Sizes::of("gateway")?;
+    let upstream = Upstream::start(|line| match line {
+        "RCPT TO:<no@example.org>" => Act::Says("550 5.1.1 No such mailbox here\r\n"),
+        _ => Act::Yes,
+    })?;
+    let board = gateway::start(upstream.port, &["exit-after=14"])?;
+    let mut clients: Vec<Client> = (0..4).map(|_| Client::hello(board.port)).collect::<Result<_, _>>()?;
+    for _ in 0..3 {
+        for client in &mut clients {
+            client.mail(SENDER, &["a@example.org", "b@example.org"], &lines(30_000))?.is(250)?;
+        }
+    }
+    let [first, ..] = &mut clients[..] else { return Err("no client".into()) };
+    first.says("MAIL FROM:<")?.is(501)?;
+    first.says(&format!("MAIL FROM:<{SENDER}>"))?.is(250)?;
+    first.says("RCPT TO:<no@example.org>")?.is(550)?;
+    first.says("RSET")?.is(250)?;
+    let to: String = (0..100).map(|number| format!("RCPT TO:<recipient{number}@example.org>\r\n")).collect();
+    first.sends(format!("MAIL FROM:<{SENDER}>\r\n{to}DATA\r\n").as_bytes())?;
+    for _ in 0..101 {
+        first.reply()?.is(250)?;
+    }
+    first.reply()?.is(354)?;
+    first.sends(b"Hello.\r\n.\r\n")?;
+    first.reply()?.is(250)?;
+    first.mail(SENDER, &["a@example.org"], &lines(1_024 * 1_024))?.is(250)?;
+    clients.into_iter().try_for_each(Client::quit)?;
+    hold(&[
+        ("gateway: flash", sizes.flash, Some(56 * KIB)),
+        ("gateway: static RAM", sizes.fixed, None),
+        ("gateway: stack, at most", stack(board)?, Some(4 * KIB)),
+    ])
+}
+
+pub(crate) fn alert() -> Result<(), Failed> {
+    let sizes = Sizes::of("alert")?;
+    let upstream = Upstream::start(|_| Act::Yes)?;
+    let mut board = alert::start(upstream.port, &["exit-after=8"])?;
+    alert::types(&mut board, 1..=8)?;
+    hold(&[
+        ("alert: flash", sizes.flash, None),
+        ("alert: static RAM without the spool", sizes.fixed - sizes.spool, None),
+        ("alert: spool", sizes.spool, None),
+        ("alert: stack, at most", stack(board)?, Some(4 * KIB)),
     ])
 }
 

@@ -2,18 +2,21 @@
 
 use core::net::SocketAddr;
 
-use smoltcp::iface::{Interface, SocketHandle, SocketSet};
+use smoltcp::iface::{Interface, PollIngressSingleResult, SocketHandle, SocketSet};
+use smoltcp::phy::Device;
 use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::time::Instant;
 use smoltcp::wire::IpEndpoint;
-use smtpd_core::relay::{Leg, Need, Relay};
+use smtpd_core::relay::{Leg, Need};
 use smtpd_core::server::Watch;
 use smtpd_core::store::Store;
 
 use crate::connection::Turn;
-use crate::server::tcp_socket;
-use crate::timer::Timer;
+use crate::server::{FRAMES, later, millis, send, tcp_socket};
+use crate::timer::{Timer, earlier};
 
-/// Sockets over which relays reach their upstream servers, for [`Server::poll_relay`](crate::Server::poll_relay).
+/// Sockets over which relays reach their upstream servers, for [`Server::poll_relay`](crate::Server::poll_relay), or one leg alone
+/// reaches its own, by [`poll`](Self::poll).
 ///
 /// A leg takes any that is free, while it is connected; with fewer sockets than legs the others wait for one, as long as
 /// their clients wait for an answer.
@@ -56,16 +59,45 @@ impl<const M: usize> Dialer<M> {
         Self { ends: sockets.map(|handle| End { handle, call: Call::Free }), port: EPHEMERAL | seed }
     }
 
-    /// Gives each leg a turn.
-    pub(crate) fn turn<R: Relay>(
+    /// For a leg of no relay, as a [`Sender`](smtpd_core::handlers::spool::Sender) has one, where there is no server at all: takes
+    /// frames and moves the leg's octets until nothing moves any more or many frames were taken. As
+    /// [`Server::poll`](crate::Server::poll), it moves the octets of other sockets in the set too.
+    ///
+    /// When to poll again if no frame comes before and the leg's owner does nothing: at once, if the time is over; never, if there is none.
+    pub fn poll<D: Device + ?Sized, O: Store>(
         &mut self,
-        relays: &mut [R],
+        now: Instant,
+        interface: &mut Interface,
+        device: &mut D,
+        sockets: &mut SocketSet<'_>,
+        leg: &mut Leg<O>,
+    ) -> Option<Instant> {
+        interface.poll_maintenance(now);
+        for _ in 0..FRAMES {
+            send(now, interface, device, sockets);
+            let turn = self.turn(core::iter::once(&mut *leg), interface, sockets, millis(now));
+            let has_frame = interface.poll_ingress_single(now, device, sockets) != PollIngressSingleResult::None;
+            match turn {
+                Turn::Waits(left) if !has_frame => {
+                    let due = left.map(|left| later(now, left));
+                    return earlier(due, interface.poll_at(now, sockets));
+                }
+                _ => {}
+            }
+        }
+        Some(now)
+    }
+
+    /// Gives each leg a turn.
+    pub(crate) fn turn<'l, O: Store + 'l>(
+        &mut self,
+        legs: impl Iterator<Item = &'l mut Leg<O>>,
         interface: &mut Interface,
         sockets: &mut SocketSet<'_>,
         now: u32,
     ) -> Turn {
         let mut turn = Turn::Waits(None);
-        for (number, leg) in relays.iter_mut().flat_map(Relay::legs).enumerate() {
+        for (number, leg) in legs.enumerate() {
             turn = turn.or(self.serve(number, leg, interface, sockets, now));
         }
         // Then, and not before: the last ACK leaves between two turns.

@@ -55,7 +55,7 @@ pub struct Server<'c, H, const N: usize, const LINE: usize = 1024, const OUTPUT:
 }
 
 /// Frames that one poll takes: a flood of them must not keep a loop from its other duties.
-const FRAMES: u8 = 32;
+pub(crate) const FRAMES: u8 = 32;
 /// Turns after a frame: more than lie between a client's end and a socket that listens again.
 const TURNS: u8 = 8;
 
@@ -167,7 +167,7 @@ impl<H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Server<
         let is_done = |relay: &mut H| relay.legs().iter().all(Leg::is_idle);
         self.drive(now, interface, device, sockets, |server, interface, sockets, millis| {
             let wants = server.turn(is_done, sockets, millis, waker);
-            match dialer.turn(&mut server.handlers, interface, sockets, millis) {
+            match dialer.turn(server.handlers.iter_mut().flat_map(Relay::legs), interface, sockets, millis) {
                 Turn::Waits(left) => (wants, left),
                 _ => (true, None),
             }
@@ -304,7 +304,7 @@ fn is_double(handle: SocketHandle, sockets: &mut SocketSet<'_>) -> bool {
 }
 
 /// Sends what is to be sent; whether anything was.
-fn send<D: Device + ?Sized>(
+pub(crate) fn send<D: Device + ?Sized>(
     now: Instant,
     interface: &mut Interface,
     device: &mut D,
@@ -352,14 +352,14 @@ pub(crate) fn tcp_socket<'s, 'a>(
     tcp_sockets(sockets).find(|(own, _)| *own == handle).map(|(_, socket)| socket)
 }
 
-fn later(now: Instant, millis: u32) -> Instant {
+pub(crate) fn later(now: Instant, millis: u32) -> Instant {
     // Far from where either could overflow.
     Instant::from_micros(now.total_micros().wrapping_add(i64::from(millis).wrapping_mul(1_000)))
 }
 
 /// The time as sessions have it, which may wrap.
 #[allow(clippy::cast_possible_truncation)]
-const fn millis(now: Instant) -> u32 {
+pub(crate) const fn millis(now: Instant) -> u32 {
     // Unsigned, as the stack divides: the other division would be there too.
     (now.total_micros().cast_unsigned() / 1_000) as u32
 }

@@ -182,10 +182,13 @@ impl Server {
     /// must not block. When a client's session is over the servers hear QUIT, for which there is a second.
     ///
     /// ```no_run
-    /// use smtpd_std::{Direct, PooledOutput, Server};
-    /// # use smtpd_core::relay::Relay;
-    /// # async fn run(server: Server, relay: fn(PooledOutput) -> Box<dyn Relay<Output = PooledOutput> + Send>) {
-    /// server.run_relay(move |_| relay(PooledOutput::default()), Direct).await;
+    /// use smtpd_core::guard::Guard;
+    /// use smtpd_core::handlers::PureProxy;
+    /// use smtpd_std::{Direct, Leg, PooledOutput, Server};
+    /// # async fn run(server: Server) {
+    /// let next = "192.0.2.25:25".parse().unwrap();
+    /// let leg = move || Leg::with(next, "relay.example.org", PooledOutput::default());
+    /// server.run_relay(move |_| PureProxy::new(leg(), Guard::LOOPBACK), Direct).await;
     /// # }
     /// ```
     pub async fn run_relay<R: Relay + Send + 'static>(

@@ -3,11 +3,15 @@
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 
+#[cfg(feature = "alert")]
+use crate::serial;
 use crate::{alarm, mac};
 
 /// The interrupts that are used, by the numbers of the data sheet.
 #[derive(Clone, Copy)]
 pub(crate) enum Interrupt {
+    #[cfg(feature = "alert")]
+    Serial = 5,
     Timer = 19,
     Ethernet = 42,
 }
@@ -37,6 +41,10 @@ type Vector = unsafe extern "C" fn();
 #[unsafe(no_mangle)]
 static __INTERRUPTS: [Vector; 43] = {
     let mut table: [Vector; 43] = [DefaultHandler; 43];
+    #[cfg(feature = "alert")]
+    {
+        table[Interrupt::Serial as usize] = serial::received;
+    }
     table[Interrupt::Timer as usize] = alarm::rang;
     table[Interrupt::Ethernet as usize] = mac::received;
     table

@@ -5,6 +5,8 @@
 //! | [`ethernet`] | frames, as smoltcp wants them | your HAL's `Device`, if it has one |
 //! | [`mac`] | the Ethernet controller | replaced |
 //! | [`clock`] | the time, and how to sleep | 50 MHz and the PLL; the rest is of every Cortex-M |
+//! | [`calendar`] | what time it is in the world | a real-time clock, or SNTP: see there |
+//! | `serial` | lines of the serial port (feature `alert`) | your UART, or whatever else you wait for |
 //! | [`alarm`] | the timer that ends a sleep | any timer that can interrupt once |
 //! | [`interrupts`] | their table | your PAC has one |
 //! | [`led`] | the lamp | any pin |
@@ -34,6 +36,8 @@ mod memmove;
 pub mod network;
 mod register;
 pub mod seed;
+#[cfg(feature = "alert")]
+pub mod serial;
 pub mod stack;
 #[cfg(feature = "embassy")]
 pub mod tasks;

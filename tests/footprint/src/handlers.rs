@@ -1,10 +1,10 @@
 //! The handlers that are ready to use, and the methods that every handler has.
 
-use core::hint::black_box;
-
 use smtpd_core::handlers::debugging::{print, write_ip};
 use smtpd_core::handlers::{Fault, Field, Headers, Message, Recipients, Rule};
 use smtpd_core::server::{Answer, Flow, Handler, Peer, Rcpt};
+
+use crate::entries::methods_of;
 
 type ProcessMessage = fn(Peer, &[u8], Recipients<'_>, &[u8]) -> Answer<'static>;
 type Small = Message<ProcessMessage, 128, 512, 4096>;
@@ -33,11 +33,6 @@ pub fn all() {
     methods_of::<Faulty>();
     methods_of::<Least>();
     methods_of::<&mut dyn Handler>();
-}
-
-/// Gives away all that `H` does as a handler.
-pub fn methods_of<H: Handler>() {
-    black_box(black_box(core::ptr::null_mut::<H>()) as *mut dyn Handler);
 }
 
 /// The methods that a handler need not write.

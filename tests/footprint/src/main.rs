@@ -7,21 +7,25 @@
 #![no_std]
 #![no_main]
 
-#[cfg(any(feature = "tables", feature = "everything"))]
+#[cfg(any(feature = "tables", feature = "relay"))]
 #[macro_use]
 mod entries;
 
 #[cfg(all(feature = "minimal", not(feature = "tables")))]
 mod calls;
-#[cfg(feature = "everything")]
+#[cfg(feature = "relay")]
 mod clients;
 #[cfg(feature = "drivers")]
 mod drivers;
 #[cfg(feature = "everything")]
 mod handlers;
+<<<<<<< HEAD
 #[cfg(feature = "everything")]
 mod proxies;
 #[cfg(feature = "everything")]
+=======
+#[cfg(feature = "relay")]
+>>>>>>> gateway
 mod relays;
 #[cfg(feature = "tables")]
 mod server;
@@ -61,12 +65,19 @@ extern "C" fn _start() -> ! {
         wire::all();
         server::all();
     }
-    #[cfg(feature = "everything")]
+    #[cfg(feature = "relay")]
     {
         clients::all();
+<<<<<<< HEAD
         handlers::all();
         proxies::all();
+=======
+>>>>>>> gateway
         relays::all();
+    }
+    #[cfg(feature = "everything")]
+    {
+        handlers::all();
         spool::all();
     }
     loop {

@@ -1,10 +1,25 @@
-//! What relays need beside their legs: who may use them, and what they read and write in the header of a message.
+//! A relay, and what relays need beside their legs: who may use them, and what they read and write in the header of a message.
 
 use smtpd_core::guard::{Guard, Network};
-use smtpd_core::handlers::Head;
+use smtpd_core::handlers::{Head, PureProxy};
+use smtpd_core::relay::Relay;
 use smtpd_core::wire::{write_address_literal, write_date, write_ip};
 
+use crate::entries::methods_of;
+
+/// With the storage that a device has.
+type Proxy = PureProxy<'static>;
+
 pub fn all() {
+    entries![
+        Proxy::new as (_, _),
+        Proxy::received as (_, _),
+        Proxy::x_peer as (_),
+        Proxy::refuse_when_away as (_),
+        Proxy::leg as (_),
+        Relay::legs as (&'static mut Proxy),
+    ];
+    methods_of::<Proxy>();
     entries![
         Guard::from_networks as (_),
         Guard::to_domains as (_),

@@ -3,11 +3,13 @@
 use core::hint::black_box;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-use smtpd_core::handlers::spool::{Envelope, Error, Flash, Id, Ram, Spool, Store};
+use heapless::Vec;
+use smtpd_core::handlers::spool::{Envelope, Error, Flash, Id, Ram, Sender, Spool, Store};
 
-use crate::handlers::methods_of;
+use crate::entries::methods_of;
 
 type Memory = Ram<16, 128>;
+type Post = Sender<Vec<u8, 1024>>;
 type Chips = Flash<Chip, 8, 2, 256>;
 
 pub fn all() {
@@ -21,6 +23,10 @@ pub fn all() {
         Envelope::new as (_),
         Envelope::next as (_, &'static mut dyn Store, _),
         Envelope::offset as (_),
+        Post::new as (_, _, _),
+        Post::leg as (_),
+        Post::left as (_, _),
+        Post::poll as (_, &'static mut dyn Store, _),
         Memory::new as (),
         Chips::open as (_),
         Chips::release as (_),

@@ -5,6 +5,7 @@
 pub mod cable;
 pub mod client;
 pub mod frames;
+pub mod mails;
 pub mod notes;
 pub mod stack;
 pub mod world;

@@ -30,7 +30,14 @@ pub struct World<'c, H, const N: usize, const LINE: usize = 512, const OUTPUT: u
 }
 
 #[derive(Default)]
-struct Woken(AtomicBool);
+pub struct Woken(AtomicBool);
+
+impl Woken {
+    /// Whether somebody was woken since the last call.
+    pub fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -97,7 +104,7 @@ impl<'c, H: Handler, const N: usize, const LINE: usize, const OUTPUT: usize> Wor
         poll(server, *now, stack, &Waker::from(is_woken.clone()));
         // Whoever drives the clients looks at them first.
         let news = clients.poll(*now).then_some(*now);
-        news.or_else(|| is_woken.0.swap(false, Ordering::Relaxed).then_some(*now + Duration::from_millis(1)))
+        news.or_else(|| is_woken.take().then_some(*now + Duration::from_millis(1)))
     }
 
     /// A new client; it calls.

@@ -2,7 +2,7 @@
 //!
 //! [`Spool`] is the handler, one for each session; a [`Store`], which they share, is where messages lie: [`Ram`], or
 //! `Flash` (feature `nor-flash`), where they outlive a loss of power. Whoever has room for more (a host, an SD card)
-//! writes a store of his own.
+//! writes a store of his own. [`Sender`] sends on what a store keeps.
 //!
 //! # A stored message
 //! Lines that end with CRLF: the reverse-path, each recipient in the order of its RCPT, an empty line; then the text as
@@ -46,6 +46,7 @@ mod envelope;
 mod flash;
 mod handler;
 mod ram;
+mod sender;
 mod store;
 
 pub use envelope::Envelope;
@@ -53,4 +54,5 @@ pub use envelope::Envelope;
 pub use flash::Flash;
 pub use handler::Spool;
 pub use ram::Ram;
+pub use sender::{Event, Retry, Sender};
 pub use store::{Error, Id, Store};
