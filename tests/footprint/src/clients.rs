@@ -10,10 +10,7 @@ pub fn all() {
     entries![
         Session::new as (),
         Session::with as (_, _),
-<<<<<<< HEAD
-=======
         Session::timers as (_, _),
->>>>>>> gateway
         Session::lmtp as (_),
         Session::restart as (_),
         Session::hello as (_, _),
@@ -37,24 +34,16 @@ pub fn all() {
         Session::output as (_),
         Session::is_sent as (_),
         Session::sent as (_, _),
-        Session::is_sent as (_),
-        Session::is_greeted as (_),
         Session::patience as (_),
     ];
     entries![
         Leg::new as (_, _),
-<<<<<<< HEAD
-        Leg::lmtp as (_),
-        Leg::name as (_),
-        Leg::set_address as (_, _),
-=======
         Leg::with as (_, _, _),
         Leg::timers as (_, _),
         Leg::lmtp as (_),
         Leg::set_address as (_, _),
         Leg::address as (_),
         Leg::name as (_),
->>>>>>> gateway
         Leg::open as (_),
         Leg::hello as (_),
         Leg::mail as (_, _, _, _),
@@ -67,13 +56,8 @@ pub fn all() {
         Leg::reset as (_),
         Leg::close as (_),
         Leg::answer as (_),
-<<<<<<< HEAD
-        Leg::skip as (_, _),
-        Leg::heard as (_),
-=======
         Leg::heard as (_),
         Leg::skip as (_, _),
->>>>>>> gateway
         Leg::extensions as (_),
         Leg::backlog as (_),
         Leg::size as (_),
@@ -81,13 +65,10 @@ pub fn all() {
         Leg::is_gone as (_),
         Leg::can_send as (_),
         Leg::is_idle as (_),
-        Leg::is_up as (_),
-        Leg::is_gone as (_),
         Leg::need as (_),
         Leg::patience as (_),
         Leg::expire as (_),
         Leg::connected as (_),
-        Leg::expire as (_),
         Leg::lost as (_),
         Leg::receive as (_, _),
         Leg::output as (_),

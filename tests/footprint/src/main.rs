@@ -19,13 +19,9 @@ mod clients;
 mod drivers;
 #[cfg(feature = "everything")]
 mod handlers;
-<<<<<<< HEAD
 #[cfg(feature = "everything")]
 mod proxies;
-#[cfg(feature = "everything")]
-=======
 #[cfg(feature = "relay")]
->>>>>>> gateway
 mod relays;
 #[cfg(feature = "tables")]
 mod server;
@@ -68,16 +64,12 @@ extern "C" fn _start() -> ! {
     #[cfg(feature = "relay")]
     {
         clients::all();
-<<<<<<< HEAD
-        handlers::all();
-        proxies::all();
-=======
->>>>>>> gateway
         relays::all();
     }
     #[cfg(feature = "everything")]
     {
         handlers::all();
+        proxies::all();
         spool::all();
     }
     loop {
