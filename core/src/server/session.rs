@@ -210,6 +210,7 @@ impl<'c, L: Store, O: Store> Session<'c, L, O> {
 
     /// Before EHLO is answered: only what is in `extensions` is offered, and of SIZE at most `size` octets (0: as much as
     /// the limits say). It only ever shrinks.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn restrict(&mut self, extensions: Extensions, size: u32) {
         self.candidate = self.candidate.intersection(extensions);
         // 0 is the greatest here, as it is for who reads it (RFC 1870 §3).
