@@ -118,7 +118,7 @@ pub mod io {
                 as (
                     Line,
                     &'static mut Session,
-                    &'static mut dyn Relay,
+                    &'static mut dyn Relay<Output = heapless::Vec<u8, 2048>>,
                     Ends,
                     &'static mut Network,
                     &'static dyn Timer,

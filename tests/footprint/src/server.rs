@@ -12,7 +12,7 @@ pub fn all() {
         Session::poll as (_, _, _),
         Session::answer as (_, _),
         Session::flow as (_, _),
-        Session::restrict as (_, _),
+        Session::restrict as (_, _, _),
         Session::offered as (_),
         Session::peer as (_),
         Session::state as (_),
