@@ -165,7 +165,11 @@ fn what_may_be_different_another_time_is_sent_again() {
             match says {
                 _ if is_refused => assert_eq!(events, ["sent 1", "sent 2"], "{case}"),
                 Some("550 never") if step == "EHLO a.example" => assert_eq!(events, ["sent 1", "sent 2"], "{case}"),
-                Some("550 never") if is_told => assert_eq!(events, ["given up 1 550", "given up 2 550"], "{case}"),
+                Some("550 never") if is_told => {
+                    assert_eq!(events, ["given up 1 550", "given up 2 550"], "{case}");
+                    // What was begun on the first is over.
+                    assert_eq!(world.connections, 2, "{case}");
+                }
                 Some("550 never") => assert_eq!(events, ["later 1 550"], "{case}"),
                 says => {
                     let code = says.map_or("451", |says| &says[..3]);

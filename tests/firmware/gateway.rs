@@ -37,7 +37,7 @@ pub(crate) fn octet_for_octet() -> Result<Completion, Failed> {
     let mut client = Client::hello(board.port)?;
     for (number, text) in texts.iter().enumerate() {
         let to = format!("any{number}@example.org");
-        client.mail(SENDER, &[&to], text).and_then(|reply| reply.is(250)).map_err(|failed| fails(&board, failed))?;
+        client.mail(SENDER, &[&to], text).and_then(|reply| reply.is(250)).map_err(|failed| fails(&board, &failed))?;
     }
     client.quit()?;
     let ended = board.ended()?;
@@ -89,7 +89,7 @@ pub(crate) fn swaks_to_sink() -> Result<Completion, Failed> {
     let board = start(sink.address.port(), &[])?;
     for mail in &mails::all() {
         let before = sink.arrivals()?.len();
-        program.send(board.port, mail).map_err(|failed| fails(&board, failed))?;
+        program.send(board.port, mail).map_err(|failed| fails(&board, &failed))?;
         let arrivals = sink.arrivals()?;
         let is_whole = arrivals.iter().any(|kept| kept.recipients == mail.to.len() && kept.octets > mail.text.len());
         if arrivals.len() != before + 1 || !is_whole {
@@ -113,7 +113,7 @@ pub(crate) fn hundred_recipients() -> Result<(), Failed> {
     let to: Vec<String> = (0..100).map(|number| format!("RCPT TO:<recipient{number}@example.org>\r\n")).collect();
     client.sends(format!("MAIL FROM:<{SENDER}>\r\n{}DATA\r\n", to.concat()).as_bytes())?;
     for code in std::iter::repeat_n(250, 101).chain([354]) {
-        client.reply().and_then(|reply| reply.is(code)).map_err(|failed| fails(&board, failed))?;
+        client.reply().and_then(|reply| reply.is(code)).map_err(|failed| fails(&board, &failed))?;
     }
     client.sends(b"Hello.\r\n.\r\n")?;
     client.reply()?.is(250)?;
@@ -174,7 +174,7 @@ pub(crate) fn server_lost() -> Result<(), Failed> {
         })?;
         let board = start(upstream.port, &[])?;
         let mut client = Client::hello(board.port)?;
-        let reply = client.mail(SENDER, &[TO], &lines(200_000)).map_err(|failed| fails(&board, failed))?;
+        let reply = client.mail(SENDER, &[TO], &lines(200_000)).map_err(|failed| fails(&board, &failed))?;
         reply.begins("451 4.4.2")?;
         client.mail(SENDER, &[TO], &lines(20_000))?.is(250)?;
         client.quit()?;
@@ -203,7 +203,7 @@ pub(crate) fn client_lost() -> Result<(), Failed> {
             _ => drop(client),
         }
         let is_over = |seen: &[Seen]| seen.len() == round + 1 && seen.iter().all(|seen| seen.is_over);
-        upstream.until(is_over).map_err(|failed| fails(&board, failed))?;
+        upstream.until(is_over).map_err(|failed| fails(&board, &failed))?;
     }
     let mut client = Client::hello(board.port)?;
     client.mail(SENDER, &[TO], b"Hello.\r\n")?.is(250)?;
@@ -238,7 +238,7 @@ pub(crate) fn four_at_once() -> Result<(), Failed> {
             .collect();
         clients.into_iter().try_for_each(|client| client.join().map_err(|_| Failed::from("a panic"))?)
     })
-    .map_err(|failed| fails(&board, failed))?;
+    .map_err(|failed| fails(&board, &failed))?;
     let mut got = upstream.texts();
     for number in 0..4 {
         for mail in 0..3 {
@@ -280,7 +280,7 @@ pub(crate) fn slow_server() -> Result<(), Failed> {
     other.quit()?;
     reads.store(true, Ordering::Relaxed);
     client.sends(&octets[sent..])?;
-    let reply: Reply = client.reply().map_err(|failed| fails(&board, failed))?;
+    let reply: Reply = client.reply().map_err(|failed| fails(&board, &failed))?;
     reply.is(250)?;
     client.quit()?;
     match &upstream.texts()[..] {
@@ -289,6 +289,6 @@ pub(crate) fn slow_server() -> Result<(), Failed> {
     }
 }
 
-fn fails(board: &Board, failed: Failed) -> Failed {
+fn fails(board: &Board, failed: &Failed) -> Failed {
     board.fails(failed.message().unwrap_or(""))
 }

@@ -94,7 +94,10 @@ impl Upstream {
     }
 }
 
-fn serve(stream: TcpStream, rule: &dyn Fn(&str) -> Act, note: &dyn Fn(&dyn Fn(&mut Seen))) -> io::Result<()> {
+/// Changes what is known of a connection.
+type Note<'n> = &'n dyn Fn(&dyn Fn(&mut Seen));
+
+fn serve(stream: TcpStream, rule: &dyn Fn(&str) -> Act, note: Note<'_>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream);
     input.get_mut().write_all(b"220 up.example\r\n")?;
@@ -114,7 +117,7 @@ fn serve(stream: TcpStream, rule: &dyn Fn(&str) -> Act, note: &dyn Fn(&dyn Fn(&m
             "QUIT" => "221 2.0.0 Bye\r\n",
             _ => "250 2.0.0 OK\r\n",
         };
-        if !act(&mut input, rule(line), usual)? {
+        if !act(&mut input, &rule(line), usual)? {
             return Ok(());
         }
         if usual.starts_with("221") {
@@ -127,7 +130,7 @@ fn serve(stream: TcpStream, rule: &dyn Fn(&str) -> Act, note: &dyn Fn(&dyn Fn(&m
                 seen.lines.push(".".into());
                 seen.texts.push(text.clone());
             });
-            if !act(&mut input, rule("."), "250 2.0.0 Kept\r\n")? {
+            if !act(&mut input, &rule("."), "250 2.0.0 Kept\r\n")? {
                 return Ok(());
             }
         }
@@ -149,14 +152,14 @@ fn text(input: &mut BufReader<TcpStream>, rule: &dyn Fn(&str) -> Act) -> io::Res
         if text.get(begin) == Some(&b'.') {
             text.remove(begin);
         }
-        if std::mem::take(&mut is_first) && !act(input, rule("text"), "")? {
+        if std::mem::take(&mut is_first) && !act(input, &rule("text"), "")? {
             return Ok(None);
         }
     }
 }
 
 /// Whether the connection goes on.
-fn act(input: &mut BufReader<TcpStream>, act: Act, usual: &str) -> io::Result<bool> {
+fn act(input: &mut BufReader<TcpStream>, act: &Act, usual: &str) -> io::Result<bool> {
     let stream = input.get_mut();
     match act {
         Act::Yes => stream.write_all(usual.as_bytes())?,

@@ -160,4 +160,6 @@ fn rest<'a>(server: &mut smtpd_smoltcp::Server<'_, Small, 1>, sockets: &mut Sock
     let mut relay = Server::<_, 1>::new(&config, [Relayed(leg)], [handle]);
     let mut dialer = Dialer::new([handle], black_box(1));
     relay.poll_relay(now(), interface, &mut Wire, sockets, &mut dialer, Waker::noop());
+    let mut leg = Leg::new(black_box(([192, 0, 2, 1], 25).into()), "a.example");
+    black_box(dialer.poll(now(), interface, &mut Wire, sockets, &mut leg));
 }
