@@ -242,7 +242,7 @@ fn what_a_client_heard_through_two_proxies_is_true_whichever_connection_is_kille
     let mut counts = Counts::default();
     // 10,000 in the long run, which sets this.
     let cases: u64 = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
-    let trials = cases * 4;
+    let trials = cases * 40;
     for seed in 0..trials {
         trial(seed, &hosts, &mut counts);
     }
