@@ -240,7 +240,7 @@ fn judge(sent: &[Sent], all: &[Kept], counts: &mut Counts) -> Result<(), String>
 fn what_a_client_heard_through_two_proxies_is_true_whichever_connection_is_killed() {
     let hosts = Hosts(["one.example", "two.example", "keeps.example"].map(|host| settings(host, |_| {})));
     let mut counts = Counts::default();
-    // 10,000 in the long run, which sets this.
+    // Ten times as many in the long run, which sets this.
     let cases: u64 = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(256);
     let trials = cases * 40;
     for seed in 0..trials {
