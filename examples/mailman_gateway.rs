@@ -5,9 +5,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use smtpd_core::guard::Guard;
-use smtpd_core::handlers::MailmanProxy;
-use smtpd_std::{Config, Delivered, Found, Leg, Lists, Mailbox, PooledOutput, Remotes, Server};
+use smtpd_std::{Config, Delivered, Found, Guard, Leg, Lists, Mailbox, MailmanProxy, PooledOutput, Remotes, Server};
 
 /// The lists of one domain, and where Mailman takes their mail by LMTP.
 #[derive(Clone)]

@@ -5,9 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use smtpd_core::guard::{Guard, Network};
-use smtpd_core::handlers::PureProxy;
-use smtpd_std::{Config, Leg, PooledOutput, Remotes, Server};
+use smtpd_std::{Config, Guard, Leg, Network, PooledOutput, PureProxy, Remotes, Server};
 
 /// Whose mail goes anywhere; everybody's goes to our own domain.
 const INSIDE: [Network; 1] = [Network::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8).unwrap()];

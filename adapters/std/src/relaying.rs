@@ -4,10 +4,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use smtpd_core::guard::{Guard, Network};
-use smtpd_core::handlers::{Deliveries, MailmanProxy, PureProxy};
 use smtpd_core::wire::{is_address_literal, is_domain};
-use smtpd_std::{Leg, Lists, PooledOutput, Remotes};
+use smtpd_std::{Deliveries, Guard, Leg, Lists, MailmanProxy, Network, PooledOutput, PureProxy, Remotes};
 
 use crate::Exit;
 use crate::arguments::Address;

@@ -182,9 +182,7 @@ impl Server {
     /// must not block. When a client's session is over the servers hear QUIT, for which there is a second.
     ///
     /// ```no_run
-    /// use smtpd_core::guard::Guard;
-    /// use smtpd_core::handlers::PureProxy;
-    /// use smtpd_std::{Direct, Leg, PooledOutput, Server};
+    /// use smtpd_std::{Direct, Guard, Leg, PooledOutput, PureProxy, Server};
     /// # async fn run(server: Server) {
     /// let next = "192.0.2.25:25".parse().unwrap();
     /// let leg = move || Leg::with(next, "relay.example.org", PooledOutput::default());
