@@ -2,12 +2,16 @@
 
 use std::task::Waker;
 
+use smtpd_core::guard::Guard;
 use smtpd_core::relay::{Leg, Relay};
 use smtpd_std::{Answer, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt, Reply, Verify};
 
 /// A relay whose refusals its client never hears, but those of the relay's own rules.
 pub(crate) struct Always<R> {
     relay: R,
+    /// Also of what the next server has no transaction for.
+    guard: Guard<'static>,
+    peer: Peer,
     sender: String,
     recipient: String,
     /// Recipients that the next server took.
@@ -38,9 +42,18 @@ enum Fate {
 }
 
 impl<R: Relay> Always<R> {
-    pub(crate) fn new(relay: R) -> Self {
+    pub(crate) fn new(relay: R, guard: Guard<'static>) -> Self {
         let (sender, recipient) = (String::new(), String::new());
-        Self { relay, sender, recipient, accepted: 0, asked: Asked::Other, fate: Fate::Lost }
+        Self {
+            relay,
+            guard,
+            peer: Peer::default(),
+            sender,
+            recipient,
+            accepted: 0,
+            asked: Asked::Other,
+            fate: Fate::Lost,
+        }
     }
 }
 
@@ -53,9 +66,41 @@ fn lose(sender: &str, recipient: &str, reply: Option<Reply<'_>>) {
     tracing::error!("mail from <{sender}>{what} is lost, and its client hears yes: {why}");
 }
 
+/// What the client hears of the relay's answer, and what becomes of the message then.
+fn judge<'r>(
+    answer: Answer<'r>,
+    sender: &str,
+    recipient: &str,
+    accepted: &mut u16,
+    asked: Asked,
+    fate: &mut Fate,
+) -> Answer<'r> {
+    let reply = match &answer {
+        Answer::Reply(reply) if !reply.is_positive() => *reply,
+        Answer::Later => return answer,
+        _ => {
+            match asked {
+                Asked::Rcpt => *accepted = accepted.saturating_add(1),
+                Asked::Message => *fate = Fate::Lost,
+                _ => {}
+            }
+            return answer;
+        }
+    };
+    match asked {
+        Asked::Other => return answer,
+        Asked::Mail => *fate = Fate::Lost,
+        Asked::Rcpt => {}
+        Asked::Data => *fate = Fate::Abandoned,
+        Asked::Message => *fate = Fate::Lost,
+    }
+    lose(sender, if asked == Asked::Rcpt { recipient } else { "" }, Some(reply));
+    Answer::Accept
+}
+
 impl<R: Relay> Handler for Always<R> {
     fn connected(&mut self, peer: Peer) -> Answer<'_> {
-        self.asked = Asked::Other;
+        (self.asked, self.peer) = (Asked::Other, peer);
         self.relay.connected(peer)
     }
 
@@ -73,6 +118,9 @@ impl<R: Relay> Handler for Always<R> {
     fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
         self.recipient = String::from_utf8_lossy(rcpt.forward_path.as_octets()).into_owned();
         if self.fate == Fate::Lost {
+            if !self.guard.allows(self.peer, rcpt.forward_path) {
+                return Answer::Reply(Guard::DENIED);
+            }
             lose(&self.sender, &self.recipient, None);
             return Answer::Accept;
         }
@@ -86,7 +134,8 @@ impl<R: Relay> Handler for Always<R> {
             return Answer::Accept;
         }
         self.asked = Asked::Data;
-        self.relay.data()
+        let Self { relay, sender, recipient, accepted, asked, fate, .. } = self;
+        judge(relay.data(), sender, recipient, accepted, *asked, fate)
     }
 
     fn text(&mut self, octets: &[u8]) -> Flow<'_> {
@@ -100,7 +149,8 @@ impl<R: Relay> Handler for Always<R> {
         match self.fate {
             Fate::Relayed if self.accepted > 0 => {
                 self.asked = Asked::Message;
-                self.relay.message(recipient)
+                let Self { relay, sender, recipient: last, accepted, asked, fate, .. } = self;
+                judge(relay.message(recipient), sender, last, accepted, *asked, fate)
             }
             Fate::Relayed | Fate::Abandoned => {
                 self.fate = Fate::Lost;
@@ -143,29 +193,8 @@ impl<R: Relay> Handler for Always<R> {
     }
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
-        let Self { relay, sender, recipient, accepted, asked, fate } = self;
-        let answer = relay.resume(waker);
-        let reply = match &answer {
-            Answer::Reply(reply) if !reply.is_positive() => *reply,
-            Answer::Later => return answer,
-            _ => {
-                match asked {
-                    Asked::Rcpt => *accepted = accepted.saturating_add(1),
-                    Asked::Message => *fate = Fate::Lost,
-                    _ => {}
-                }
-                return answer;
-            }
-        };
-        match asked {
-            Asked::Other => return answer,
-            Asked::Mail => *fate = Fate::Lost,
-            Asked::Rcpt => {}
-            Asked::Data => *fate = Fate::Abandoned,
-            Asked::Message => *fate = Fate::Lost,
-        }
-        lose(sender, if *asked == Asked::Rcpt { recipient } else { "" }, Some(reply));
-        Answer::Accept
+        let Self { relay, sender, recipient, accepted, asked, fate, .. } = self;
+        judge(relay.resume(waker), sender, recipient, accepted, *asked, fate)
     }
 }
 

@@ -44,6 +44,20 @@ pub(crate) enum Class {
     MailmanProxy(Proxy, Source),
 }
 
+impl Class {
+    /// Descriptors that a connection may take.
+    pub(crate) const fn descriptors(&self) -> u64 {
+        match self {
+            Self::DebuggingServer(_) | Self::SmtpServer | Self::Sink => 1,
+            // Its file, or its connection to the next server.
+            Self::Files(_) | Self::PureProxy(_) => 2,
+            Self::MailmanProxy(_, Source::Maps(..)) => 3,
+            // Both ends of that to the server of the lists are here.
+            Self::MailmanProxy(_, Source::Mailman2(..)) => 4,
+        }
+    }
+}
+
 /// `host:port`.
 pub(crate) struct Address {
     pub(crate) host: String,

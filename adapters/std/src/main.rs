@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::libc::SIGXFSZ;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use smtpd_core::guard::Guard;
 use smtpd_std::{
     Delivered, Files, Handler, Mailman2, Maps, Memory, Messages, Printer, Relay, Remotes, Server, Sink, Stopper,
     Unimplemented, Wrapper,
@@ -92,7 +93,7 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
     let (all, each) = arguments.connections;
     // Before anybody can know that the server is there.
     let signals = Signals::new().map_err(|error| Exit::failure(format!("smtpd: {error}")))?;
-    allow_descriptors(all);
+    allow_descriptors(all, arguments.class.descriptors());
     let server = Server::bind((local.host.as_str(), local.port), arguments.config).await;
     let server = server.map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?.connections(all, each);
     let addresses = server.local_addrs().map_err(|error| Exit::failure(format!("smtpd: {local}: {error}")))?;
@@ -143,22 +144,22 @@ async fn serve(arguments: &Arguments, mut log: Log) -> Result<(), Exit> {
         (Class::Sink, false) => run_ruled(server, rules, ready, || Sink).await,
         (Class::SmtpServer, _) => run_ruled(server, rules, ready, || Base(Unimplemented)).await,
         (Class::PureProxy(proxy), _) => {
-            let (remotes, is_always, proxy) = (proxy.remotes(), proxy.is_always, proxy.clone());
-            run_relay(server, rules, ready, is_always, remotes, move || proxy.pure()).await;
+            let (remotes, always, proxy) = (proxy.remotes(), proxy.always(), proxy.clone());
+            run_relay(server, rules, ready, always, remotes, move || proxy.pure()).await;
         }
         (Class::MailmanProxy(proxy, source), _) => {
-            let (remotes, is_always, proxy) = (proxy.remotes(), proxy.is_always, proxy.clone());
+            let (remotes, always, proxy) = (proxy.remotes(), proxy.always(), proxy.clone());
             let delivered = Delivered::new();
             match source {
                 Source::Maps(folder, lmtp) => {
                     let maps = Maps::open(folder, *lmtp).map_err(begin)?;
                     let relay = move || proxy.mailman(maps.clone(), delivered.clone());
-                    run_relay(server, rules, ready, is_always, remotes, relay).await;
+                    run_relay(server, rules, ready, always, remotes, relay).await;
                 }
                 Source::Mailman2(lists, command) => {
                     let mailman = Mailman2::start(lists, Wrapper::new(command)).await.map_err(begin)?;
                     let relay = move || proxy.mailman(mailman.clone(), delivered.clone());
-                    run_relay(server, rules, ready, is_always, remotes, relay).await;
+                    run_relay(server, rules, ready, always, remotes, relay).await;
                 }
             }
         }
@@ -188,23 +189,28 @@ async fn run_relay<R: Relay + Send + 'static>(
     server: Server,
     rules: Arc<Rules>,
     ready: impl FnOnce(),
-    is_always: bool,
+    always: Option<Guard<'static>>,
     remotes: Remotes,
     relay: impl Fn() -> R + Send + Sync + 'static,
 ) {
     ready();
-    match is_always {
-        true => server.run_relay(move |_| Ruled::new(Always::new(relay()), &rules), remotes).await,
-        false => server.run_relay(move |_| Ruled::new(relay(), &rules), remotes).await,
+    match always {
+        Some(guard) => server.run_relay(move |_| Ruled::new(Always::new(relay(), guard), &rules), remotes).await,
+        None => server.run_relay(move |_| Ruled::new(relay(), &rules), remotes).await,
     }
 }
 
-/// As many descriptors as connections need, if the system gives them; if not, `accept` says so when they run out.
-fn allow_descriptors(connections: usize) {
+/// As many descriptors as connections need, `each` of them so many, if the system gives them; if not, `accept` says so when they
+/// run out, and a proxy's client hears that the next server is away.
+fn allow_descriptors(connections: usize, each: u64) {
     /// For listeners, files and the runtime.
     const OTHERS: u64 = 100;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    let wanted = if connections == 0 { hard } else { (connections as u64 + OTHERS).min(hard) };
+    let wanted = if connections == 0 {
+        hard
+    } else {
+        (connections as u64).saturating_mul(each).saturating_add(OTHERS).min(hard)
+    };
     if wanted > soft {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
     }

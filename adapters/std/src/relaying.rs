@@ -48,7 +48,7 @@ pub(crate) struct Proxy {
     adds_x_peer: bool,
     adds_received: bool,
     /// Its clients always hear yes.
-    pub(crate) is_always: bool,
+    is_always: bool,
 }
 
 /// Where Mailman's lists stand.
@@ -173,6 +173,11 @@ impl Proxy {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Whom it relays for, if its clients always hear yes.
+    pub(crate) fn always(&self) -> Option<Guard<'static>> {
+        self.is_always.then_some(self.guard)
     }
 
     /// How the remote server is found.

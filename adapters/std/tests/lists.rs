@@ -219,6 +219,10 @@ fn what_is_damaged_leaves_the_last_table_in_use() {
     make_pipe(&path);
     still("a pipe");
     fs::remove_file(&path).unwrap();
+    // More than there is memory for.
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    still("a huge file");
+    fs::remove_file(&path).unwrap();
     folder.put("postfix_lmtp", &other);
     assert_eq!((find(&mut maps, "ant@example.com"), find(&mut maps, "bee@example.com")), (Found::Nothing, at(2)));
 }

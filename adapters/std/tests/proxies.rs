@@ -2,10 +2,11 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::Client;
@@ -183,6 +184,76 @@ fn always_250_says_what_is_lost() {
     assert!(lost[1].contains("451 "), "{stderr}");
     assert!(lost[2].contains("for <b@b.example> is lost"), "{stderr}");
     assert!(mails.try_recv().is_err());
+}
+
+#[test]
+fn always_250_relays_nothing_that_the_guard_forbids_when_the_next_server_is_away() {
+    let proxy = Proxy::new(&["--always-250", "--relay-to", "b.example"], "127.0.0.1:1");
+    let mut client = Client::greeted(proxy.address, "220 proxy.example ESMTP");
+    for (command, reply) in [
+        ("EHLO c.example", "250 ENHANCEDSTATUSCODES"),
+        ("MAIL FROM:<a@a.example>", "250 2.1.0 OK"),
+        ("RCPT TO:<b@c.example>", "550 5.7.1 Relaying denied"),
+        ("RCPT TO:<b@b.example>", "250 2.1.5 OK"),
+    ] {
+        assert_eq!(client.say(command), reply);
+    }
+}
+
+/// A server that takes a recipient, and then closes.
+fn fleeting() -> (SocketAddr, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream);
+        for reply in ["220 up", "250 up", "250 OK"] {
+            reader.get_mut().write_all(format!("{reply}\r\n").as_bytes()).unwrap();
+            assert_ne!(reader.read_line(&mut String::new()).unwrap(), 0);
+        }
+        reader.get_mut().write_all(b"250 OK\r\n").unwrap();
+    };
+    (address, thread::spawn(serve))
+}
+
+#[test]
+fn always_250_holds_where_the_next_server_is_gone_before_the_text() {
+    let folder = std::env::temp_dir().join(format!("smtpd-always-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("postfix_lmtp"), "ant@b.example lmtp:[127.0.0.1]:1\n").unwrap();
+    let maps = folder.to_str().unwrap();
+    for options in [&["-c", "MailmanProxy", "--mailman-maps", maps][..], &["-c", "PureProxy"]] {
+        let (remote, served) = fleeting();
+        let proxy = Proxy::new(&[options, &["--always-250"]].concat(), &remote.to_string());
+        let mut client = Client::greeted(proxy.address, "220 proxy.example ESMTP");
+        let say = |client: &mut Client, commands: &[(&str, &str)]| {
+            for (command, reply) in commands {
+                let heard = client.say(command);
+                assert!(heard.starts_with(reply), "{options:?} {command}: {heard}");
+            }
+        };
+        say(&mut client, &[("HELO c", "250"), ("MAIL FROM:<a@a.example>", "250"), ("RCPT TO:<b@c.example>", "250")]);
+        served.join().unwrap();
+        // So that the proxy knows.
+        thread::sleep(Duration::from_millis(200));
+        say(&mut client, &[("DATA", "354"), ("Hi\r\n.", "250"), ("NOOP", "250")]);
+        drop(client);
+        let stderr = proxy.stderr();
+        assert!(stderr.contains("from <a@a.example> is lost"), "{stderr}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A proxy has two or three connections for each client.
+#[cfg(target_os = "linux")]
+#[test]
+fn descriptors_suffice_for_the_next_server_too() {
+    let proxy = Proxy::new(&["--max-connections", "1500"], "127.0.0.1:1");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", proxy.child.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let mut limits = files.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    let (soft, hard) = (limits.next().unwrap(), limits.next().unwrap());
+    assert!(soft >= hard.min(2 * 1_500), "{files}");
 }
 
 #[test]

@@ -4,19 +4,18 @@
 //! It knows no field but two, and keeps none; [`Headers`](super::Headers) does, octet by octet and with a buffer.
 
 use super::headers::is_space;
-use crate::wire::line_feed;
+use crate::wire::line_end;
 
 /// Passes a text on and says where its header section ends, a place for more fields; counts `Received` and looks for
 /// `Message-ID` on the way. For handlers that relay.
 ///
 /// The header section ends before the first empty line, as it did for Python's proxies: what is no field (a line without a
 /// colon) doesn't end it. A text that begins with an empty line has an empty header section. Without an empty line the end of
-/// the text is its end too. Lines end with CRLF or a bare LF; a bare CR is part of its line. However the text is cut, the
-/// place is the same, and nothing of the text is changed.
+/// the text is its end too. Lines end with CRLF, a bare LF or a bare CR, for a client's session makes CRLF of each: where the
+/// next server sees an empty line, one is seen here. However the text is cut, the place is the same, and nothing of the text is
+/// changed.
 ///
-/// 1. Hand each piece of the text to [`Head::next`] until it says nothing: the parts go on in this order. They are what came,
-///    but a CR that may be half of an empty line is held back until the next octet is known; so the parts of a piece have one octet more
-///    than it at most.
+/// 1. Hand each piece of the text to [`Head::next`] until it says nothing: the parts go on in this order. They are what came.
 /// 2. Then [`Head::end`], until it says nothing, when the text is over.
 /// 3. [`Part::End`] comes exactly once. A field that is written there needs a line end of its own, CRLF.
 ///
@@ -54,21 +53,19 @@ pub enum Part<'t> {
     End,
 }
 
-/// Where the text stands; all but the last two are within the header section.
+/// Where the text stands; all but the last are within the header section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum At {
     /// At the start of a line.
     #[default]
     Start,
-    /// A CR at the start of a line is held back.
+    /// Behind a CR that ended a line: an LF is its other half.
     Cr,
     /// So many octets of a name are there, and then white space perhaps.
     Name(Known, u8),
     /// Within a line of which nothing matters but its end.
     Line,
-    /// Behind the header section, but the CR of the empty line is still held back.
-    HeldCr,
     /// Behind the header section.
     Behind,
 }
@@ -103,10 +100,9 @@ impl Head {
     /// a line end if the last line has none.
     pub fn end(&mut self) -> Option<Part<'static>> {
         let (at, part) = match self.at {
-            At::Start => (At::Behind, Part::End),
-            At::Cr => (At::Line, Part::Octets(b"\r".as_slice())),
+            At::Start | At::Cr => (At::Behind, Part::End),
             At::Name(..) | At::Line => (At::Start, Part::Octets(b"\r\n".as_slice())),
-            At::HeldCr | At::Behind => return None,
+            At::Behind => return None,
         };
         self.at = at;
         Some(part)
@@ -127,45 +123,36 @@ impl Head {
 
     #[inline(never)]
     fn next_of_header<'t>(&mut self, octets: &mut &'t [u8]) -> Option<Part<'t>> {
-        let first = octets.first()?;
-        let (at, part) = match (self.at, first) {
-            (At::Cr, b'\n') => (At::HeldCr, Part::End),
-            (At::Cr, _) => (At::Line, Part::Octets(b"\r".as_slice())),
-            (At::HeldCr, _) => (At::Behind, Part::Octets(b"\r".as_slice())),
+        octets.first()?;
+        let rest = self.scan(octets);
+        let all = core::mem::replace(octets, rest);
+        match all.get(..all.len().wrapping_sub(rest.len())) {
+            Some(before @ [_, ..]) => Some(Part::Octets(before)),
             _ => {
-                let rest = self.scan(octets);
-                let all = core::mem::replace(octets, rest);
-                let before = all.get(..all.len().wrapping_sub(rest.len())).filter(|before| !before.is_empty());
-                match (before, rest) {
-                    (Some(before), _) => (self.at, Part::Octets(before)),
-                    (None, b"\r") => {
-                        self.at = At::Cr;
-                        *octets = b"";
-                        return None;
-                    }
-                    (None, _) => (At::Behind, Part::End),
-                }
+                self.at = At::Behind;
+                Some(Part::End)
             }
-        };
-        self.at = at;
-        Some(part)
+        }
     }
 
-    /// What is left where an empty line begins, or perhaps begins; nothing if none does.
+    /// What is left where an empty line begins; nothing if none does.
     fn scan<'t>(&mut self, octets: &'t [u8]) -> &'t [u8] {
         let mut rest = octets;
         loop {
             (self.at, rest) = match (self.at, rest) {
-                (_, []) | (At::Start, [b'\n', ..] | [b'\r'] | [b'\r', b'\n', ..]) => return rest,
+                (_, []) | (At::Start, [b'\r' | b'\n', ..]) => return rest,
+                (At::Cr, [b'\n', behind @ ..]) => (At::Start, behind),
+                (At::Cr, _) => (At::Start, rest),
                 (At::Start, [b'r' | b'R', ..]) => (At::Name(Known::Received, 0), rest),
                 (At::Start, [b'm' | b'M', ..]) => (At::Name(Known::MessageId, 0), rest),
                 (At::Name(known, count), [octet, behind @ ..]) => match self.name(known, count, *octet) {
                     At::Line => (At::Line, rest),
                     at => (at, behind),
                 },
-                (_, _) => match line_feed(rest).and_then(|at| rest.get(at.wrapping_add(1)..)) {
-                    Some(behind) => (At::Start, behind),
-                    None => (At::Line, b"".as_slice()),
+                (_, _) => match line_end(rest).and_then(|at| rest.get(at..)) {
+                    Some([b'\r', behind @ ..]) => (At::Cr, behind),
+                    Some([_, behind @ ..]) => (At::Start, behind),
+                    Some([]) | None => (At::Line, b"".as_slice()),
                 },
             };
         }

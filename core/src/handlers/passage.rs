@@ -177,10 +177,15 @@ mod tests {
         if !adds_x_peer {
             return text;
         }
-        let lines = text.split_inclusive(|octet| *octet == b'\n');
-        let header = lines.take_while(|line| !matches!(*line, b"\n" | b"\r\n")).map(<[u8]>::len).sum();
-        let (header, body) = text.split_at(header);
-        let line_end: &[u8] = if header.is_empty() || header.ends_with(b"\n") { b"" } else { b"\r\n" };
+        // Where a line begins, as the leg writes them.
+        let begins = |at: usize| match text[..at] {
+            [] | [.., b'\n'] => true,
+            [.., b'\r'] => text.get(at) != Some(&b'\n'),
+            _ => false,
+        };
+        let is_empty = |at: &usize| begins(*at) && matches!(text.get(*at), Some(b'\r' | b'\n'));
+        let (header, body) = text.split_at((0..text.len()).find(is_empty).unwrap_or(text.len()));
+        let line_end: &[u8] = if matches!(header, [] | [.., b'\n' | b'\r']) { b"" } else { b"\r\n" };
         [header, line_end, X_PEER.as_bytes(), body].concat()
     }
 

@@ -6,7 +6,7 @@ use heapless::Vec;
 use heapless::vec::VecView;
 
 use crate::server::{Hello, Peer};
-use crate::wire::{put, write_address_literal, write_date, write_ip};
+use crate::wire::{is_hello_name, put, write_address_literal, write_date, write_ip};
 
 /// The most octets of a [`Trace::received`] line are 439: a host's name may have 255.
 const LONGEST: usize = 448;
@@ -39,7 +39,10 @@ impl Trace {
     /// It said who it is.
     pub(crate) fn hello(&mut self, hello: Hello<'_>) {
         self.name.clear();
-        let _ = self.name.extend_from_slice(hello.name);
+        // A Python dialect takes whatever is printable: what is no name would write the rest of the field as well.
+        if is_hello_name(hello.name) {
+            let _ = self.name.extend_from_slice(hello.name);
+        }
         self.is_extended = hello.extended;
     }
 
@@ -100,11 +103,18 @@ mod tests {
     fn lines_about_a_client() {
         let peer = |ip: &str| Peer::new(Some((ip.parse::<IpAddr>().unwrap(), 7).into()));
         let long = [b'a'; 65];
-        let rows: [(Peer, &[u8], bool, &str); 5] = [
+        let rows: [(Peer, &[u8], bool, &str); 7] = [
             (peer("192.0.2.1"), b"a.example", true, "from a.example ([192.0.2.1])\r\n\tby mx.example with ESMTP"),
             (peer("::1"), b"a.example", false, "from a.example ([IPv6:::1])\r\n\tby mx.example with SMTP"),
             (peer("192.0.2.1"), &long, true, "from [192.0.2.1] ([192.0.2.1])\r\n\tby mx.example with ESMTP"),
             (Peer::default(), &long, true, "from unknown\r\n\tby mx.example with ESMTP"),
+            (
+                peer("192.0.2.1"),
+                b"b.example ([192.0.2.2]) by mx.example; (",
+                false,
+                "from [192.0.2.1] ([192.0.2.1])\r\n\tby mx.example with SMTP",
+            ),
+            (peer("192.0.2.1"), b"a;b", false, "from [192.0.2.1] ([192.0.2.1])\r\n\tby mx.example with SMTP"),
             (Peer { address: None, tls: true }, b"a", true, "from a\r\n\tby mx.example with ESMTPS"),
         ];
         for (peer, name, extended, expected) in rows {

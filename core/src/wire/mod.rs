@@ -23,7 +23,7 @@ pub use ip::{write_address_literal, write_ip};
 pub(crate) use loose::{loose_path, looser_path};
 #[cfg(feature = "python")]
 pub(crate) use octets::are_printable;
-pub(crate) use octets::{IS_HOST, hex_digit, line_feed, printable_prefix};
+pub(crate) use octets::{IS_HOST, hex_digit, line_end, printable_prefix};
 pub use params::{Param, Params, ParamsIter, number};
 pub(crate) use params::{cut, same, skip_spaces};
 pub use path::{

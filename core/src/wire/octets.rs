@@ -119,13 +119,13 @@ pub(crate) const fn hex_digit(value: u8) -> u8 {
     }
 }
 
-/// Where the first LF is.
-pub(crate) fn line_feed(octets: &[u8]) -> Option<usize> {
+/// Where the first CR or LF is.
+pub(crate) fn line_end(octets: &[u8]) -> Option<usize> {
     // On a device memchr has no vectors, and would only take flash.
     #[cfg(all(feature = "memchr", not(target_os = "none")))]
-    return memchr::memchr(b'\n', octets);
+    return memchr::memchr2(b'\r', b'\n', octets);
     #[cfg(not(all(feature = "memchr", not(target_os = "none"))))]
-    octets.iter().position(|octet| *octet == b'\n')
+    octets.iter().position(|octet| matches!(octet, b'\r' | b'\n'))
 }
 
 fn is(octet: u8, class: u8) -> bool {

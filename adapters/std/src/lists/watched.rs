@@ -30,6 +30,9 @@ struct Version {
 /// replaced has another inode, but that may be the one of the file that it replaced before.
 const TICKS: i128 = 20_000_000;
 
+/// Octets of a file that are read: more than a hundred times what a Mailman with a thousand lists writes.
+const MOST: u64 = 134_217_728;
+
 impl Watched {
     pub(super) const fn new(path: PathBuf) -> Self {
         Self { path, seen: None }
@@ -42,7 +45,7 @@ impl Watched {
     /// What it holds, if that may differ from what it held when it was asked last.
     ///
     /// # Errors
-    /// It can't be read, or changed meanwhile.
+    /// It can't be read, is too big to be a table, or changed meanwhile.
     pub(super) fn news(&mut self) -> io::Result<Option<Vec<u8>>> {
         let metadata = fs::metadata(&self.path).inspect_err(|_| self.seen = None)?;
         if self.seen == Some(Version::of(&metadata)) {
@@ -56,8 +59,12 @@ impl Watched {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut file = File::open(&self.path)?;
         let before = Version::of(&file.metadata()?);
+        // What the system has no memory for would end the server.
+        if before.size > MOST {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is too big"));
+        }
         let mut octets = Vec::with_capacity(usize::try_from(before.size).unwrap_or_default().saturating_add(1));
-        file.read_to_end(&mut octets)?;
+        (&mut file).take(before.size.saturating_add(1)).read_to_end(&mut octets)?;
         let after = file.metadata()?;
         // Its name may have gone meanwhile, as that of a file that is replaced does; that is no change of what it holds.
         if (before.size, before.modified) != (after.size(), modified(&after)) {
