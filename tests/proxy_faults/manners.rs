@@ -259,8 +259,9 @@ fn what_is_added_is_added_at_the_same_place_in_every_cut() {
         ("Hi\r\n", "Hi\r\n", ""),
         (" a: b\r\n\r\n", " a: b\r\n", "\r\n"),
         ("a: b\n\nHi\rho\r\n", "a: b\r\n", "\r\nHi\r\nho\r\n"),
-        // A CR is part of its line here, and an end of it for the server.
-        ("a: b\r\n\rc\r\n", "a: b\r\n\r\nc\r\n", ""),
+        // A bare CR ends a line for the server, so the field stands where that sees the header section.
+        ("a: b\r\n\rc\r\n", "a: b\r\n", "\r\nc\r\n"),
+        ("a: b\r\rc: d\r\n\r\n", "a: b\r\n", "\r\nc: d\r\n\r\n"),
     ] {
         let octets = format!(
             "EHLO a.example\r\nMAIL FROM:<a@a.example>\r\nRCPT TO:<b@b.example>\r\nDATA\r\n{text}.\r\nQUIT\r\n"
