@@ -1,4 +1,4 @@
-//! A relay in front of another server, with a rule of its own: what the other server says is what clients hear.
+//! A relay in front of another server, which says whose mail it relays: what the other server says is what clients hear.
 //!
 //! `cargo run --example relay -- localhost:1025 localhost:25`, then `swaks --server localhost:1025 --to you@example.org`.
 

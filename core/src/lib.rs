@@ -8,7 +8,7 @@
 //! | [`wire`] | octets and grammar; no order |
 //! | [`server`] | order (no octets), and the session that joins both; handlers |
 //! | [`client`] | the client's session |
-//! | [`relay`] | handlers with upstream ends |
+//! | [`relay`] | handlers with upstream ends; ready: [`PureProxy`](handlers::PureProxy), [`MailmanProxy`](handlers::MailmanProxy) |
 //! | [`guard`] | who may have mail relayed |
 //! | [`handlers`] | handlers that are ready to use |
 //! | [`store`] | buffers that belong to the owner of a session |

@@ -2,7 +2,12 @@
 //!
 //! It is sans-I/O like everything here. The adapter that drives the server's side looks at [`Relay::legs`] after
 //! each step and does what each leg needs: connect, move octets, close. The relay itself gives commands to its legs
-//! and answers with what they hear.
+//! and answers with what they hear. Ready to use are [`PureProxy`](crate::handlers::PureProxy), for one server, and
+//! [`MailmanProxy`](crate::handlers::MailmanProxy); smtpd-std's `Server::run_relay`, smtpd-io's `serve_relay` and smtpd-smoltcp's
+//! `Server::poll_relay` drive them.
+//!
+//! A relay around another one, with rules of its own, hands on all methods of [`Handler`] and [`Relay::legs`]. If it refuses
+//! recipients itself, its [`backlog`](Handler::backlog) is 1: a refusal has no place before older answers.
 
 use core::net::SocketAddr;
 

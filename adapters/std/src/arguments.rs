@@ -105,7 +105,8 @@ Options:
                         Write the port to FILE once the server listens; FILE goes when the server ends.
         --exit-after N  End after N messages were answered 250.
 
-Relaying (PureProxy and MailmanProxy), for clients on this host only unless it is said whose mail is relayed:
+Relaying (PureProxy and MailmanProxy): for clients on this host, or else for those that are said, and then for this host only
+if that is one of them (127.0.0.0/8). Mail for Mailman's lists is taken from everybody.
         --relay-from NETWORK
                         Relay for clients there (192.0.2.0/24, 2001:db8::/32, an address); may be given more than once.
         --relay-to DOMAIN

@@ -1,8 +1,10 @@
 //! How the connections of a relay's legs are made.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::net::TcpStream;
 
@@ -16,6 +18,49 @@ pub trait Dial: Send + Sync + 'static {
     /// # Errors
     /// Any: the relay hears that the server is away.
     fn dial(&self, leg: usize, address: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> + Send;
+
+    /// What the log calls that server: its address, if there is nothing better.
+    fn name(&self, leg: usize, address: SocketAddr) -> String {
+        let _ = leg;
+        address.to_string()
+    }
+}
+
+/// How all connections of a server dial, and which of its legs' servers are known to be away: the log hears of it once.
+#[derive(Debug)]
+pub(crate) struct Calls<D> {
+    dial: D,
+    /// One bit for each of the first legs.
+    away: AtomicU32,
+}
+
+impl<D: Dial> Calls<D> {
+    pub(crate) const fn new(dial: D) -> Self {
+        Self { dial, away: AtomicU32::new(0) }
+    }
+
+    pub(crate) async fn dial(&self, leg: usize, address: SocketAddr) -> io::Result<TcpStream> {
+        self.dial.dial(leg, address).await
+    }
+
+    /// There is a connection.
+    pub(crate) fn answered(&self, leg: usize) {
+        if self.away.load(Ordering::Relaxed) & bit(leg) != 0 {
+            self.away.fetch_and(!bit(leg), Ordering::Relaxed);
+        }
+    }
+
+    /// There is none.
+    pub(crate) fn failed(&self, leg: usize, address: SocketAddr, why: impl fmt::Display) {
+        if self.away.fetch_or(bit(leg), Ordering::Relaxed) & bit(leg) == 0 {
+            tracing::warn!("no connection to the next server, {}: {why}", self.dial.name(leg, address));
+        }
+    }
+}
+
+/// Legs that have no bit of their own share the last.
+const fn bit(leg: usize) -> u32 {
+    1 << if leg < 31 { leg } else { 31 }
 }
 
 /// Connects each leg to its address.
@@ -63,6 +108,13 @@ impl Dial for Remotes {
         match self.names.iter().find(|(number, _)| *number == leg) {
             Some((_, name)) => TcpStream::connect(name.as_str()).await,
             None => TcpStream::connect(address).await,
+        }
+    }
+
+    fn name(&self, leg: usize, address: SocketAddr) -> String {
+        match self.names.iter().find(|(number, _)| *number == leg) {
+            Some((_, name)) => name.clone(),
+            None => address.to_string(),
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, Driven, caught};
-use crate::dial::Dial;
+use crate::dial::{Calls, Dial};
 use crate::upstream::{Turn, Upstream};
 
 /// A client's connection, and what is behind it.
@@ -17,7 +17,7 @@ pub(crate) struct RelayConnection<'c, R, D> {
     client: Connection<'c, R>,
     /// The far ends of the relay's legs, in their order; none once the relay has panicked.
     upstreams: Box<[Upstream]>,
-    dial: Arc<D>,
+    dial: Arc<Calls<D>>,
 }
 
 impl<'c, R: Relay, D: Dial> RelayConnection<'c, R, D> {
@@ -28,7 +28,7 @@ impl<'c, R: Relay, D: Dial> RelayConnection<'c, R, D> {
         config: &'c Config<'c>,
         peer: Peer,
         mut relay: R,
-        dial: Arc<D>,
+        dial: Arc<Calls<D>>,
         at_once: usize,
     ) -> Result<Self, (TcpStream, Ending)> {
         let upstreams = match caught(|| relay.legs().iter().map(|_| Upstream::default()).collect()) {
@@ -182,7 +182,7 @@ impl<R: Relay, D: Dial> Driven for RelayConnection<'_, R, D> {
 pub(crate) struct Farewell<'l, R, D> {
     relay: &'l mut R,
     upstreams: &'l mut Box<[Upstream]>,
-    dial: &'l Arc<D>,
+    dial: &'l Arc<Calls<D>>,
 }
 
 impl<R: Relay, D: Dial> Farewell<'_, R, D> {

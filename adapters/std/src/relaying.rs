@@ -120,6 +120,9 @@ impl Relaying {
             Some("refuse") => true,
             Some(other) => return Err(invalid("upstream-down", other, "defer or refuse")),
         };
+        if refuses && self.always_250 {
+            return Err(Exit::failure("--always-250 says yes, and --upstream-down refuse no: not both"));
+        }
         Ok(Proxy {
             host,
             remote: remote.to_string(),
@@ -164,12 +167,26 @@ fn invalid(option: &str, value: &str, wanted: &str) -> Exit {
 }
 
 impl Proxy {
-    /// Never an open relay by accident: where other hosts can connect, it has to be said whose mail is relayed.
+    /// Never an open relay by accident: where other hosts can connect, it has to be said whose mail is relayed. And never one
+    /// that sends to itself.
     pub(crate) fn check(&self, addresses: &[SocketAddr]) -> Result<(), Exit> {
+        let is_here = |remote: SocketAddr| {
+            addresses.iter().any(|here| {
+                let is_any = here.ip().is_unspecified() && remote.ip().to_canonical().is_loopback();
+                here.port() == remote.port() && (here.ip() == remote.ip() || is_any)
+            })
+        };
+        // A name that is not known now may be later.
+        if self.remote.to_socket_addrs().is_ok_and(|mut remotes| remotes.any(is_here)) {
+            return Err(Exit::failure(format!(
+                "smtpd: {} is this server itself: it would relay in circles",
+                self.remote
+            )));
+        }
         match addresses.iter().find(|address| !address.ip().to_canonical().is_loopback()) {
             Some(address) if !self.is_guarded => Err(Exit::failure(format!(
-                "smtpd: other hosts can connect to {address}: say whose mail is relayed with --relay-from NETWORK or --relay-to DOMAIN \
-                 (--open-relay relays for everybody)"
+                "smtpd: other hosts can connect to {address}: say whose mail is relayed with --relay-from NETWORK or --relay-to DOMAIN, and \
+                 --relay-from 127.0.0.0/8 for this host (--open-relay relays for everybody)"
             ))),
             _ => Ok(()),
         }

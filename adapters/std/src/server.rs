@@ -20,7 +20,7 @@ use tracing::Instrument;
 use crate::async_connection;
 use crate::async_handler::AsyncHandler;
 use crate::connection::{Connection, Driven, caught};
-use crate::dial::Dial;
+use crate::dial::{Calls, Dial};
 use crate::places::{Place, Places};
 use crate::pool::{Pooled, READ};
 use crate::relay_connection::RelayConnection;
@@ -194,7 +194,7 @@ impl Server {
         relay: impl Fn(Peer) -> R + Send + Sync + 'static,
         dial: impl Dial,
     ) {
-        let (relay, dial) = (Arc::new(relay), Arc::new(dial));
+        let (relay, dial) = (Arc::new(relay), Arc::new(Calls::new(dial)));
         self.accept(move |stream, peer, place, settings, waiting| {
             let (relay, dial) = (Arc::clone(&relay), Arc::clone(&dial));
             let connection = serve_relay(stream, peer, place, relay, dial, settings, waiting);
@@ -309,7 +309,7 @@ async fn serve_relay<R: Relay, D: Dial>(
     peer: Peer,
     _place: Place,
     relay: Arc<impl Fn(Peer) -> R>,
-    dial: Arc<D>,
+    dial: Arc<Calls<D>>,
     settings: Settings,
     mut waiting: Waiting,
 ) {

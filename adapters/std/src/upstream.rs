@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::dial::Dial;
+use crate::dial::{Calls, Dial};
 use crate::pool::{Buffer, COMMANDS};
 use crate::waiting::Due;
 
@@ -32,7 +33,8 @@ pub(crate) struct Upstream {
 enum Link {
     #[default]
     None,
-    Dialing(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
+    /// To this address.
+    Dialing(SocketAddr, Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>),
     Open(TcpStream),
 }
 
@@ -56,40 +58,49 @@ impl Upstream {
         cx: &mut Context<'_>,
         number: usize,
         leg: &mut Leg<O>,
-        dial: &Arc<impl Dial>,
+        dial: &Arc<Calls<impl Dial>>,
     ) -> Turn {
         match leg.need() {
             Need::Nothing => self.exchange(cx, leg),
             Need::Close => {
                 // The end comes behind the last octets also where some of the server's have not been read.
-                if let Link::Open(stream) = &mut self.link {
-                    let _ = Pin::new(stream).poll_shutdown(cx);
+                match &mut self.link {
+                    Link::Open(stream) => drop(Pin::new(stream).poll_shutdown(cx)),
+                    Link::Dialing(address, _) if leg.is_gone() => dial.failed(number, *address, "no answer in time"),
+                    _ => {}
                 }
                 self.lose(leg)
             }
             Need::Connect(address) => {
-                if !matches!(self.link, Link::Dialing(_)) {
+                if !matches!(self.link, Link::Dialing(..)) {
                     let dial = Arc::clone(dial);
-                    self.link = Link::Dialing(Box::pin(async move { dial.dial(number, address).await }));
+                    self.link = Link::Dialing(address, Box::pin(async move { dial.dial(number, address).await }));
                 }
-                self.connect(cx, leg)
+                self.connect(cx, number, leg, dial)
             }
         }
     }
 
-    fn connect<O: Store>(&mut self, cx: &mut Context<'_>, leg: &mut Leg<O>) -> Turn {
-        let Link::Dialing(dialing) = &mut self.link else { return Turn::Nothing };
+    fn connect<O: Store>(
+        &mut self,
+        cx: &mut Context<'_>,
+        number: usize,
+        leg: &mut Leg<O>,
+        dial: &Calls<impl Dial>,
+    ) -> Turn {
+        let Link::Dialing(address, dialing) = &mut self.link else { return Turn::Nothing };
         match dialing.as_mut().poll(cx) {
             Poll::Pending => Turn::Nothing,
             Poll::Ready(Ok(stream)) => {
                 // One write holds all that can be said; nothing is gained by holding it back.
                 let _ = stream.set_nodelay(true);
+                dial.answered(number);
                 self.link = Link::Open(stream);
                 leg.connected();
                 Turn::Moved
             }
             Poll::Ready(Err(error)) => {
-                tracing::debug!("no connection to the next server: {error}");
+                dial.failed(number, *address, error);
                 self.lose(leg)
             }
         }
@@ -171,7 +182,7 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "None",
-            Self::Dialing(_) => "Dialing",
+            Self::Dialing(..) => "Dialing",
             Self::Open(_) => "Open",
         })
     }

@@ -288,6 +288,7 @@ fn what_the_command_line_gets() {
         (&["-n", "--relay-from", "192.0.2.1/24"], "Invalid relay-from: \"192.0.2.1/24\""),
         (&["-n", "--relay-to", "@b.example"], "Invalid relay-to: \"@b.example\""),
         (&["-n", "--upstream-down", "hide"], "Invalid upstream-down: \"hide\" (defer or refuse)"),
+        (&["-n", "--upstream-down", "refuse", "--always-250"], "--always-250 says yes"),
         (&["-n", "-c", "Sink", "--x-peer"], "--x-peer is for PureProxy"),
         (&["-n", "-c", "MailmanProxy", "--x-peer"], "--x-peer is for PureProxy"),
         (&["-n", "-c", "PureProxy", "--mailman-maps", "."], "--mailman-maps is for MailmanProxy"),

@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::Client;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use smtpd_std::{Config, Message, Running, Server, process_message};
 
 /// The command, listening, until this is dropped.
@@ -39,7 +41,7 @@ impl Proxy {
     /// What it said on stderr, which ends it.
     fn stderr(mut self) -> String {
         let mut text = String::new();
-        self.child.kill().unwrap();
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).unwrap();
         self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         text
     }
@@ -116,6 +118,11 @@ fn a_remote_server_that_is_away() {
         assert_eq!(client.hear(), line);
     }
     assert_eq!(client.say("MAIL FROM:<a@a.example>"), "451 4.4.1 Next server away, try again");
+    // The log hears of it once.
+    assert!(client.say("MAIL FROM:<a@a.example>").starts_with("451 "));
+    let stderr = proxy.stderr();
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.contains(" WARN ")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("no connection to the next server, 127.0.0.1:1: "), "{stderr}");
     let proxy = Proxy::new(&["--upstream-down", "refuse"], away);
     let greeting = "421 4.4.1 Next server away, try again later";
     assert_eq!(Client::greeted(proxy.address, greeting).rest(), b"");
@@ -155,7 +162,12 @@ fn where_other_hosts_can_connect_it_has_to_be_said_whose_mail_is_relayed() {
         let output = Command::new(env!("CARGO_BIN_EXE_smtpd")).args(&arguments).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{stderr}");
-        assert!(stderr.contains("--relay-from NETWORK or --relay-to DOMAIN (--open-relay"), "{stderr}");
+        assert!(
+            stderr.contains(
+                "--relay-from NETWORK or --relay-to DOMAIN, and --relay-from 127.0.0.0/8 for this host (--open-relay"
+            ),
+            "{stderr}"
+        );
     }
 }
 
@@ -275,4 +287,15 @@ fn lists_that_are_not_there_fail_the_start() {
         assert!(stderr.lines().last().unwrap().contains(message), "{options:?} {stderr}");
     }
     std::fs::remove_dir(folder).unwrap();
+}
+
+#[test]
+fn a_proxy_does_not_relay_to_itself() {
+    // A port that is free, most likely.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let here = format!("127.0.0.1:{port}");
+    let output = Command::new(env!("CARGO_BIN_EXE_smtpd")).args(["-n", &here, &here]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("is this server itself"), "{stderr}");
 }

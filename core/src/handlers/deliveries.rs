@@ -7,6 +7,12 @@
 /// whoever implements this is one connection's view of it. It forgets by age (a day is more than most clients take) and by
 /// number; then the worst is a second copy.
 ///
+/// It is the upstream server's part that is remembered: what Mailman had of a mail is not told from what it had not, for its servers
+/// answer for one list and not for another only when they are in trouble.
+///
+/// For each mail the order is: `begin`, `recipient` for each that upstream accepted, `text`, `is_known`, and `remember` or `forget` once
+/// there is a verdict.
+///
 /// `()` remembers nothing: for devices, and for who prefers second copies to a memory.
 pub trait Deliveries {
     /// A mail of this sender begins; it has no recipients yet.
