@@ -60,7 +60,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, other: Self) {
+    fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.doubt += other.doubt;
@@ -265,7 +265,7 @@ fn what_a_client_heard_through_two_proxies_is_true_whichever_connection_is_kille
         };
         let shares: Vec<_> = (0..threads).map(share).collect();
         for share in shares {
-            counts.add(share.join().expect("a trial"));
+            counts.add(&share.join().expect("a trial"));
         }
     });
     println!("{trials} trials: {counts:?}");
