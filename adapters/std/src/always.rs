@@ -89,10 +89,9 @@ fn judge<'r>(
     };
     match asked {
         Asked::Other => return answer,
-        Asked::Mail => *fate = Fate::Lost,
+        Asked::Mail | Asked::Message => *fate = Fate::Lost,
         Asked::Rcpt => {}
         Asked::Data => *fate = Fate::Abandoned,
-        Asked::Message => *fate = Fate::Lost,
     }
     lose(sender, if asked == Asked::Rcpt { recipient } else { "" }, Some(reply));
     Answer::Accept

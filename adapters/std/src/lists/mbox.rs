@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use smtpd_core::wire::ReversePath;
+use smtpd_core::wire::{ReversePath, write_date};
 
 /// The line for a message that comes now.
 pub(super) fn line(reverse_path: &ReversePath<'_>) -> Vec<u8> {
@@ -15,24 +15,16 @@ pub(super) fn line(reverse_path: &ReversePath<'_>) -> Vec<u8> {
     [b"From ", sender, b"  ", date(now.as_secs()).as_bytes(), b"\n"].concat()
 }
 
-/// C's `asctime`, in UTC.
+/// C's `asctime`, in UTC: the parts of `Fri, 27 Nov 2026 23:43:37 +0000` in another order.
 fn date(seconds: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March, so that the day that some years have more is the last: 1 March 1600 is 135,080 days before 1970.
-    let days_since = days + 135_080;
-    let (centuries, day) = (days_since / 146_097 * 400, days_since % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // Of five months in turn, three have 31 days: 153 in all.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let year = 1_600 + centuries + year + u64::from(month >= 10);
-    let name = |names: &[&'static str], at: u64| names.get(at as usize).copied().unwrap_or_default();
-    let (hour, minute) = (second / 3_600, second / 60 % 60);
-    let (weekday, month, second) = (name(&DAYS, days % 7), name(&MONTHS, month), second % 60);
-    format!("{weekday} {month} {day:2} {hour:02}:{minute:02}:{second:02} {year}")
+    let mut date = heapless::Vec::<u8, 31>::new();
+    // It fits to the octet.
+    let _ = write_date(&mut date, seconds.try_into().unwrap_or(u32::MAX));
+    let date = String::from_utf8_lossy(&date);
+    let mut parts = date.split(' ');
+    let mut part = || parts.next().unwrap_or_default();
+    let (name, day, month, year, time) = (part(), part(), part(), part(), part());
+    format!("{} {month} {:>2} {time} {year}", name.trim_end_matches(','), day.trim_start_matches('0'))
 }
 
 #[cfg(test)]
