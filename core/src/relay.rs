@@ -121,6 +121,9 @@ pub enum Heard<'r> {
     Gone(Reply<'static>),
 }
 
+/// To an 8BITMIME message for a server without 8BITMIME.
+pub(crate) const UNFIT: Reply<'static> = Reply::new(554, "Next server takes no 8BITMIME").enhanced(6, 3);
+
 /// Octets of text that are worth a piece.
 const WORTHWHILE: usize = 64;
 
@@ -133,7 +136,7 @@ impl Loss {
             Self::Broken => Reply::new(451, "Next server lost, try again").enhanced(4, 2),
             Self::Late => Reply::new(451, "Next server too slow, try again").enhanced(4, 2),
             Self::Nonsense => Reply::new(451, "Next server not understood, try again").enhanced(5, 0),
-            Self::Unfit => Reply::new(554, "Next server takes no 8BITMIME").enhanced(6, 3),
+            Self::Unfit => UNFIT,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::passage::Passage;
 use crate::client::Command;
 use crate::guard::Guard;
 use crate::relay::{Heard, Leg, Relay};
-use crate::server::{Answer, Body, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt};
+use crate::server::{Answer, Ending, Extensions, Flow, Handler, Hello, Mail, Peer, Rcpt};
 use crate::store::Store;
 use crate::wire::Reply;
 
@@ -177,11 +177,7 @@ impl<O: Store> Handler for PureProxy<'_, O> {
     }
 
     fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
-        let needed = match mail.body {
-            Some(Body::EightBitMime) => Extensions::EIGHTBITMIME,
-            _ => Extensions::NONE,
-        };
-        self.leg.mail(mail.reverse_path.as_octets(), mail.params.as_octets(), needed);
+        self.leg.mail(mail.reverse_path.as_octets(), mail.params.as_octets(), mail.needs());
         self.ask(Turn::Mail);
         Answer::Later
     }

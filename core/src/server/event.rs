@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use super::Extensions;
 #[cfg(doc)]
 use super::Session;
 use crate::wire::{ForwardPath, Params, Reply, ReversePath};
@@ -117,6 +118,16 @@ pub struct Mail<'s> {
     pub body: Option<Body>,
     /// All parameters as sent.
     pub params: Params<'s>,
+}
+
+impl Mail<'_> {
+    /// The extensions without which no other server may get the message (RFC 6152 §3).
+    pub(crate) fn needs(&self) -> Extensions {
+        match self.body {
+            Some(Body::EightBitMime) => Extensions::EIGHTBITMIME,
+            _ => Extensions::NONE,
+        }
+    }
 }
 
 /// The body type (RFC 6152).

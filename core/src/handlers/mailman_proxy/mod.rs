@@ -17,7 +17,7 @@ use super::passage::Passage;
 use super::{Deliveries, Found, Lists};
 use crate::client::Timers;
 use crate::guard::Guard;
-use crate::relay::{Leg, Relay};
+use crate::relay::{Leg, Relay, UNFIT};
 use crate::server::{Answer, Ending, Flow, Handler, Hello, Mail, Peer, Rcpt};
 use crate::store::Store;
 use crate::wire::{ForwardPath, Mailbox, Reply};
@@ -63,7 +63,6 @@ enum End {
 /// What Mailman takes (its LMTP runner's own limit).
 const SIZE: u32 = 33_554_432;
 
-const UNFIT: Reply<'static> = Reply::new(554, "Next server takes no 8BITMIME").enhanced(6, 3);
 const TOO_BIG: Reply<'static> = Reply::new(552, "Next server takes no message of this size").enhanced(3, 4);
 const NOT_KNOWN: Reply<'static> = Reply::new(451, "The lists are not known now, try again").enhanced(4, 3);
 const ANOTHER: Reply<'static> = Reply::new(452, "Too many recipients, send this one again").enhanced(5, 3);

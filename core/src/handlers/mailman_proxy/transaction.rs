@@ -3,7 +3,7 @@
 use heapless::Vec;
 
 use super::measure::Measure;
-use crate::server::{Body, Extensions, Mail};
+use crate::server::{Extensions, Mail};
 use crate::wire::Reply;
 
 /// Recipients that are lists' in one transaction.
@@ -66,9 +66,7 @@ impl Transaction {
     pub(super) fn begin(&mut self, mail: &Mail<'_>) -> bool {
         *self = Self::new();
         self.size = mail.size.unwrap_or(0);
-        if mail.body == Some(Body::EightBitMime) {
-            self.needed = Extensions::EIGHTBITMIME;
-        }
+        self.needed = mail.needs();
         self.sender.extend_from_slice(mail.reverse_path.as_octets()).is_ok()
             && self.params.extend_from_slice(mail.params.as_octets()).is_ok()
     }
