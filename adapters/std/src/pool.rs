@@ -16,9 +16,13 @@ pub(crate) const COMMANDS: usize = 8_192;
 /// Octets of a line or of output: the replies to 100 pipelined RCPT fit.
 const LINE: usize = 4_096;
 
+/// Octets of text that a relay reads at once. With its dots doubled it still fits into what the kernel sends as one, 64 KiB
+/// with all headers: a little more makes a second packet, and costs a tenth.
+pub(crate) const RELAYED: usize = 61_440;
+
 /// Octets of a leg's output: all the text that was read at once goes out in one write, though each of its octets may
 /// become two, with a command before it.
-const OUTPUT: usize = 2 * READ + 512;
+const OUTPUT: usize = 2 * RELAYED + 512;
 
 /// What a thread keeps of each kind for later.
 const SPARE: usize = 64;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, Driven, caught};
 use crate::dial::{Calls, Dial};
+use crate::pool::RELAYED;
 use crate::upstream::{Turn, Upstream};
 
 /// A client's connection, and what is behind it.
@@ -35,7 +36,7 @@ impl<'c, R: Relay, D: Dial> RelayConnection<'c, R, D> {
             Ok(upstreams) => upstreams,
             Err(why) => return Err((stream, why)),
         };
-        Ok(Self { client: Connection::new(stream, config, peer, relay, at_once), upstreams, dial })
+        Ok(Self { client: Connection::new(stream, config, peer, relay, at_once.min(RELAYED)), upstreams, dial })
     }
 
     /// The client's stream, and what is left to say to the servers, once the session is over.

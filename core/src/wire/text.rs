@@ -324,11 +324,12 @@ impl Default for Encoder {
 
 /// The octets at the start of `text`, block after block, that go out as they are: all line ends are CRLF, and no dot is
 /// behind one. Begins and ends within a line or with its end, never between CR and LF; empty if the first block has to be
-/// changed.
+/// changed. No more than are still near when they are copied, which saves a tenth of the time.
 fn unchanged_blocks(text: &[u8]) -> &[u8] {
     let mut at: usize = 0;
-    while let Some(octets) = text.get(at..).and_then(|text| text.first_chunk::<{ BLOCK + 1 }>())
-        && !must_change(octets)
+    while at < NEAR
+        && let Some(octets) = text.get(at..).and_then(|text| text.first_chunk::<{ BLOCK + 1 }>())
+        && (!may_change(octets) || !must_change(octets))
     {
         at = at.wrapping_add(BLOCK);
     }
@@ -340,13 +341,22 @@ fn unchanged_blocks(text: &[u8]) -> &[u8] {
     }
 }
 
+/// Octets that a processor of a host holds close at hand, a quarter of what it can.
+const NEAR: usize = 8_192;
+
 /// Whether among the pairs of `octets` is a CR without LF, an LF without CR, or an LF with a dot behind it.
 fn must_change(octets: &[u8; BLOCK + 1]) -> bool {
-    let next = octets.iter().skip(1);
-    // No early end: only a loop over all of it becomes vectors.
-    octets.iter().zip(next).fold(false, |any, (octet, next)| {
-        any | ((*octet == b'\r') != (*next == b'\n')) | ((*octet == b'\n') & (*next == b'.'))
-    })
+    any_pair(octets, |octet, next| is_bare(octet, next) | ((octet == b'\n') & (next == b'.')))
+}
+
+/// The same, or for no reason: see `may_be_dot`.
+fn may_change(octets: &[u8; BLOCK + 1]) -> bool {
+    any_pair(octets, |octet, next| is_bare(octet, next) | may_be_dot(octet, next))
+}
+
+/// Whether one of the two is half a line end.
+fn is_bare(octet: u8, next: u8) -> bool {
+    (octet == b'\r') != (next == b'\n')
 }
 
 /// The octets before the next CR or LF.
@@ -427,13 +437,23 @@ fn before_dot_by_blocks(text: &[u8]) -> Option<usize> {
 }
 
 /// Whether `octets` may hold an LF with a dot behind it.
+fn is_suspicious(octets: &[u8; BLOCK + 1]) -> bool {
+    any_pair(octets, may_be_dot)
+}
+
+/// Whether this may be an LF with a dot behind it.
 ///
 /// Adding the two takes one comparison instead of two. Besides LF and dot only pairs with a control character or an
 /// octet above 127 have that sum, so text hardly ever looks suspicious without reason.
-fn is_suspicious(octets: &[u8; BLOCK + 1]) -> bool {
+fn may_be_dot(octet: u8, next: u8) -> bool {
+    octet.wrapping_add(next) == b'\n' + b'.'
+}
+
+/// Whether two neighbours are such a pair.
+fn any_pair(octets: &[u8; BLOCK + 1], is_such: impl Fn(u8, u8) -> bool) -> bool {
     let next = octets.iter().skip(1);
     // No early end: only a loop over all of it becomes vectors.
-    octets.iter().zip(next).fold(false, |any, (octet, next)| any | (octet.wrapping_add(*next) == b'\n' + b'.'))
+    octets.iter().zip(next).fold(false, |any, (octet, next)| any | is_such(*octet, *next))
 }
 
 #[cfg(test)]
@@ -766,16 +786,31 @@ mod tests {
         let line = b"Usual text, with a line end.\r\n";
         for start in 0..line.len() {
             let octets: Octets<u8> = line.iter().copied().cycle().skip(start).take(BLOCK + 1).collect();
-            assert!(!must_change(octets.first_chunk().unwrap()));
+            assert!(!may_change(octets.first_chunk().unwrap()) && !must_change(octets.first_chunk().unwrap()));
             for at in 0..BLOCK {
                 for wrong in [&b"\r"[..], b"\n", b"\n.", b"\r\r", b"\n\n"] {
                     let mut octets = octets.clone();
                     octets.splice(at..(at + wrong.len()).min(BLOCK + 1), wrong.iter().copied());
                     let pairs = octets[..BLOCK + 1].windows(2);
                     let expected = pairs.clone().any(|pair| (pair[0] == b'\r') != (pair[1] == b'\n') || pair == b"\n.");
-                    assert_eq!(must_change(octets.first_chunk().unwrap()), expected, "{wrong:?} at {at}");
+                    let octets = octets.first_chunk().unwrap();
+                    assert_eq!(must_change(octets), expected, "{wrong:?} at {at}");
+                    assert!(may_change(octets) || !expected, "{wrong:?} at {at}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn more_than_is_near_goes_out_as_by_lines() {
+        let line = b"Usual text, with a line end.\r\n";
+        for start in 0..line.len() {
+            let text: Octets<u8> = line.iter().copied().cycle().skip(start).take(3 * NEAR).collect();
+            let (mut encoder, mut by_lines) = (Encoder::new(), Encoder::new());
+            let (mut out, mut out_by_lines) = (Vec::<u8, { 4 * NEAR }>::new(), Vec::<u8, { 4 * NEAR }>::new());
+            assert_eq!(encoder.push(&text, &mut out), text.len());
+            push_by_lines(&mut by_lines, &text, &mut out_by_lines);
+            assert!(out == out_by_lines && encoder == by_lines, "begins {start} into a line");
         }
     }
 
