@@ -324,6 +324,12 @@ impl<O: Store> Leg<O> {
         }
     }
 
+    /// The reply that was just heard, until the leg receives another.
+    #[must_use]
+    pub(crate) fn last(&self) -> Option<Reply<'_>> {
+        self.client.reply()
+    }
+
     /// What the server offered.
     #[must_use]
     pub fn extensions(&self) -> Extensions {

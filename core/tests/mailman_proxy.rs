@@ -295,6 +295,35 @@ fn behind_upstreams_yes_only_mailman_is_tried_again() {
 }
 
 #[test]
+fn mailman_speaks_for_itself_where_nobody_else_was_served() {
+    let refused = Row {
+        to: &[ANT],
+        upstream: &[],
+        mailman: &[("reply 0", Say("550 5.7.1 not here"))],
+        says: &[HI, OK, GO, "550 5.7.1 not here"],
+        has: [&[], &[]],
+        gets: [&[], &[]],
+    };
+    let put_off = Row { gets: [&[], &[ANT]], ..refused };
+    play(
+        &[
+            Row {
+                mailman: &[("reply 0", Say("451 4.3.0 locked"))],
+                says: &[HI, OK, GO, "451 4.3.0 locked"],
+                ..put_off
+            },
+            Row {
+                mailman: &[("reply 0", SayAndClose("421 4.3.2 off"))],
+                says: &[HI, OK, GO, "451 4.3.2 off"],
+                ..put_off
+            },
+            refused,
+        ],
+        TEXT,
+    );
+}
+
+#[test]
 fn fewer_answers_of_mailman_than_recipients() {
     let one = Row {
         to: &[ANT, BEE, CAT],

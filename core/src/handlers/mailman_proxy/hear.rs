@@ -125,8 +125,10 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
 
     fn hear_mailman(&mut self, mut tally: Tally) -> Answer<'_> {
         let Self { legs: [_, mailman], transaction, passage, asked, .. } = self;
+        let mut is_only_no = false;
         if let Heard::Reply(Command::Message, reply) = mailman.heard() {
             tally.count(&reply);
+            is_only_no = tally.all() == 1 && !reply.is_positive();
         }
         let [to_upstream, to_mailman] = &transaction.stands;
         let (has_served, recipients) = (to_upstream.is_used(), to_mailman.accepted);
@@ -136,27 +138,23 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
         }
         *asked = Asked::Nothing;
         mailman.close();
-        match tally.verdict(recipients) {
-            Some(failure) if !failure.is_final() => {
-                if has_served && passage.has_message_id() {
-                    self.deliveries.remember();
-                }
-                Answer::Reply(failure.reply("Mailman did not take it, try again"))
-            }
-            Some(failure) => {
-                self.forget();
-                let text = if has_served || tally.has_accepted() {
-                    "Refused by Mailman; all other recipients were served"
-                } else {
-                    "Refused by Mailman"
-                };
-                Answer::Reply(failure.reply(text))
-            }
-            None => {
-                self.forget();
-                Answer::Accept
-            }
+        let Some(failure) = tally.verdict(recipients) else {
+            self.forget();
+            return Answer::Accept;
+        };
+        if failure.is_final() {
+            self.forget();
+        } else if has_served && passage.has_message_id() {
+            self.deliveries.remember();
         }
+        let text = match (failure.is_final(), has_served || tally.has_accepted()) {
+            (false, _) => "Mailman did not take it, try again",
+            (true, true) => "Refused by Mailman; all other recipients were served",
+            (true, false) => "Refused by Mailman",
+        };
+        // The one answer that there is goes through in its own words.
+        let own = if is_only_no && !has_served { of(&mut self.legs, End::Mailman).last() } else { None };
+        Answer::Reply(own.map_or(failure.reply(text), softened))
     }
 }
 

@@ -34,7 +34,8 @@ use crate::wire::{ForwardPath, Mailbox, Reply};
 ///   server of lists multiplies second copies, so it is the last. If any of them says no before that, no list gets anything.
 /// - All yes is 250. If Mailman then says 4yz, or is lost, the client hears 451, and [`Deliveries`] remember that
 ///   upstream has had its part: the next try goes to Mailman alone. That holds for texts with a Message-ID, for others may be equal and
-///   still two. A 5yz of Mailman's is that, and says that others were served.
+///   still two. A 5yz of Mailman's is that, and says that others were served; to a mail for one list alone its
+///   answer goes through as it is.
 /// - What Mailman would refuse once it has the text, as too big or for its long lines, is refused before upstream has it.
 /// - Of a list's address that comes twice in a transaction, Mailman hears once.
 ///
