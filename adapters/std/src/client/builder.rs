@@ -1,10 +1,10 @@
 //! How a client connects.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use smtpd_core::client::{Command, Timers};
-use smtpd_core::wire::is_hello_name;
+use smtpd_core::wire::{is_hello_name, write_address_literal};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
 use tokio::time::timeout;
@@ -146,11 +146,9 @@ fn host_name() -> Option<String> {
 
 /// The address of this end as a name (RFC 5321 §4.1.3).
 fn literal(local: Option<IpAddr>) -> String {
-    match local {
-        Some(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
-        Some(IpAddr::V4(address)) => format!("[{address}]"),
-        None => "[127.0.0.1]".to_owned(),
-    }
+    let mut name = heapless::Vec::<u8, 46>::new();
+    let _ = write_address_literal(&mut name, local.unwrap_or(Ipv4Addr::LOCALHOST.into()));
+    String::from_utf8_lossy(&name).into_owned()
 }
 
 #[cfg(test)]
