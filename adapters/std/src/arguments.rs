@@ -1,6 +1,5 @@
 //! The command line: Python's options, and a few more.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -12,6 +11,7 @@ use smtpd_core::wire::{is_address_literal, is_domain, is_hello_name};
 use smtpd_std::{Config, Dialect, Form};
 
 use crate::Exit;
+use crate::address::Address;
 use crate::relaying::{Proxy, Relaying, Source};
 
 /// What the command line asks for.
@@ -54,21 +54,6 @@ impl Class {
             Self::MailmanProxy(_, Source::Maps(..)) => 3,
             // Both ends of that to the server of the lists are here.
             Self::MailmanProxy(_, Source::Mailman2(..)) => 4,
-        }
-    }
-}
-
-/// `host:port`.
-pub(crate) struct Address {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
         }
     }
 }
@@ -367,12 +352,7 @@ fn class(name: &str, form: Form, dir: Option<PathBuf>) -> Result<Class, Exit> {
 }
 
 fn address(end: &str, spec: &str) -> Result<Address, Exit> {
-    let Some((host, port)) = spec.rsplit_once(':') else {
-        return Err(usage(&format!("Bad {end} spec: {spec}")));
-    };
-    let port = port.parse().map_err(|_| usage(&format!("Bad {end} port: {spec}")))?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Ok(Address { host: host.to_owned(), port })
+    Address::parse(spec).map_err(|part| usage(&format!("Bad {end} {part}: {spec}")))
 }
 
 fn usage(message: &str) -> Exit {

@@ -16,6 +16,7 @@ use smtpd_std::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
+mod address;
 mod always;
 mod arguments;
 mod base;

@@ -8,7 +8,7 @@ use smtpd_core::wire::{is_address_literal, is_domain};
 use smtpd_std::{Deliveries, Guard, Leg, Lists, MailmanProxy, Network, PooledOutput, PureProxy, Remotes};
 
 use crate::Exit;
-use crate::arguments::Address;
+use crate::address::Address;
 
 /// The options.
 #[derive(clap::Args)]

@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
 use tokio::time::timeout;
 
-use super::connection::Options;
 use super::link::Link;
+use super::transaction::Options;
 use super::{Client, Error};
 use crate::waiting::span;
 

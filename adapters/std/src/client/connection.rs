@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, ToSocketAddrs};
 
 use super::envelope::{Envelope, fits, size};
 use super::link::Link;
-use super::transaction::Transaction;
+use super::transaction::{Options, State, Transaction};
 use super::{Builder, Error, Sent};
 
 /// A connection to a server that takes mail.
@@ -40,23 +40,6 @@ pub struct Client<T = TcpStream> {
     options: Options,
     is_lmtp: bool,
     state: State,
-}
-
-/// How mails are sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Options {
-    pub(super) all_or_none: bool,
-    pub(super) eight_bit_as_is: bool,
-}
-
-/// What may be done with the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Ready,
-    /// A transaction was begun and not ended: RSET comes before the next one.
-    Begun,
-    /// Nothing; and so it is while something is being done that may be given up.
-    Closed,
 }
 
 impl Client {

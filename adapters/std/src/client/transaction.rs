@@ -4,7 +4,6 @@ use smtpd_core::client::{self, Command};
 use smtpd_core::server::Extensions;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite};
 
-use super::connection::{Options, State};
 use super::envelope::Envelope;
 use super::link::{Link, Text, Trouble, Turn};
 use super::{Error, Outcome, Reply, Sent};
@@ -25,6 +24,23 @@ pub(super) struct Transaction<'c, 'm, T, R> {
     data: Option<Reply>,
     /// What it leaves if it ends now.
     leaves: State,
+}
+
+/// How mails are sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) all_or_none: bool,
+    pub(super) eight_bit_as_is: bool,
+}
+
+/// What may be done with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Ready,
+    /// A transaction was begun and not ended: RSET comes before the next one.
+    Begun,
+    /// Nothing; and so it is while something is being done that may be given up.
+    Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
