@@ -206,6 +206,42 @@ fn a_second_hello_waits_for_the_reply_to_the_first() {
 }
 
 #[test]
+fn yes_is_not_go_on_nor_the_other_way_round() {
+    for code in [200, 250, 299, 300, 353, 354, 355, 399, 400, 450, 499, 500, 554, 599] {
+        for command in [Command::Mail, Command::Data] {
+            let mut client = Session::new();
+            client.hello(b"a.example").unwrap();
+            client.mail(b"a@a.example", b"").unwrap();
+            let mut replies = vec!["220 hi\r\n", "250 hi\r\n"];
+            let mut fits = code < 300 || code >= 400;
+            if command == Command::Data {
+                client.rcpt(b"b@b.example", b"").unwrap();
+                client.data().unwrap();
+                replies.extend(["250 ok\r\n"; 2]);
+                fits = code == 354 || code >= 400;
+            }
+            assert_eq!(told(&mut client, &replies, 99).len(), replies.len());
+            client.sent(client.output().len());
+            match client.poll(&mut format!("{code} x\r\n").as_bytes()) {
+                Event::Reply(to, reply) => {
+                    assert!(fits && to == command && reply.code() == code, "{code} to {command:?}")
+                }
+                event => assert!(!fits && event == Event::Broken(Error::Misplaced), "{code} to {command:?}: {event:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn each_error_says_what_it_is() {
+    let errors = [Error::Full, Error::OutOfOrder, Error::Octets, Error::NotSmtp, Error::Unasked, Error::Misplaced]
+        .map(|error| error.to_string());
+    for (at, error) in errors.iter().enumerate() {
+        assert!(error.starts_with("the ") && !errors[..at].contains(error), "{error}");
+    }
+}
+
+#[test]
 fn half_a_reply_too_many_is_still_one_when_the_rest_comes() {
     for cut in 1..30 {
         let mut client = Session::new();
