@@ -6,6 +6,7 @@ use calling::{Act, new, play};
 use proptest::prelude::*;
 use smtpd_core::client::{Command, Error, Event, Session};
 use smtpd_core::server::Extensions;
+use smtpd_core::store::Store;
 
 /// What a server may say, right and wrong.
 const REPLIES: [&str; 20] = [
@@ -161,7 +162,7 @@ proptest! {
 }
 
 /// What a client hears of a server that says these, one after the other, once all was sent.
-fn told(client: &mut Session, replies: &[&str], cut: usize) -> Vec<(Command, u16)> {
+fn told<L: Store, O: Store>(client: &mut Session<L, O>, replies: &[&str], cut: usize) -> Vec<(Command, u16)> {
     let mut heard = Vec::new();
     for reply in replies {
         client.sent(client.output().len());
@@ -230,6 +231,97 @@ fn yes_is_not_go_on_nor_the_other_way_round() {
             }
         }
     }
+}
+
+/// A client that may send its text.
+fn writing() -> Session<heapless::Vec<u8, 512>, heapless::Vec<u8, 512>> {
+    let mut client = Session::with(heapless::Vec::new(), heapless::Vec::new());
+    client.hello(b"a.example").unwrap();
+    let replies: [&[&str]; 3] = [&["220 hi\r\n", "250 hi\r\n"], &["250 ok\r\n"; 2], &["354 go on\r\n"]];
+    begin(&mut client, replies);
+    client
+}
+
+/// Begins a mail, between these replies.
+fn begin<L: Store, O: Store>(client: &mut Session<L, O>, [hello, mail, data]: [&[&str]; 3]) {
+    assert_eq!(told(client, hello, 99).len(), hello.len());
+    client.mail(b"a@a.example", b"").unwrap();
+    client.rcpt(b"b@b.example", b"").unwrap();
+    assert_eq!(told(client, mail, 99).len(), mail.len());
+    client.data().unwrap();
+    assert_eq!(told(client, data, 99), [(Command::Data, 354)]);
+}
+
+#[test]
+fn a_text_has_no_answer_before_its_last_octet_was_sent() {
+    const TEXT: &[u8] = b"To: b\r\n\r\nLines\r\nof text.\r\n";
+    let end = TEXT.len() + b".\r\n".len();
+    for at_once in [true, false] {
+        for sent in 0..=end {
+            let mut client = writing();
+            let mut first = 0;
+            assert_eq!(client.text(TEXT), TEXT.len());
+            if !at_once {
+                // What is gone has begun the text all the same.
+                first = sent.min(TEXT.len());
+                client.sent(first);
+            }
+            client.end_session().unwrap();
+            client.sent(sent - first);
+            let what = format!("{sent} of {end} octets, at once: {at_once}");
+            match client.poll(&mut b"250 ok\r\n".as_slice()) {
+                Event::Reply(Command::Message, reply) => assert!(sent == end && reply.code() == 250, "{what}"),
+                event => assert!(sent < end && event == Event::Broken(Error::Unasked), "{what}: {event:?}"),
+            }
+            if sent < end {
+                continue;
+            }
+            client.sent(b"QUIT\r".len());
+            assert_eq!(client.output(), b"\n", "{what}");
+            assert_eq!(client.poll(&mut b"221 bye\r\n".as_slice()), Event::Broken(Error::Unasked), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_second_mail_goes_as_the_first() {
+    let mut client = writing();
+    for _ in 0..3 {
+        assert_eq!(client.text(&b"A line.\r\n".repeat(20)), 180);
+        client.sent(100);
+        client.end_text().unwrap();
+        assert_eq!(told(&mut client, &["250 ok\r\n"], 99), [(Command::Message, 250)]);
+        begin(&mut client, [&[], &["250 ok\r\n"; 2], &["354 go on\r\n"]]);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_said_so() {
+    // EHLO and HELO, of 7 octets each beside the name.
+    for (octets, expected) in [(249, Ok(())), (250, Err(Error::Full))] {
+        let mut client =
+            Session::<heapless::Vec<u8, 512>, heapless::Vec<u8, 512>>::with(heapless::Vec::new(), heapless::Vec::new());
+        assert_eq!(client.hello(&b"a".repeat(octets)), expected);
+    }
+    // CRLF, dot CRLF, QUIT CRLF.
+    for (octets, expected) in [(501, Ok(())), (502, Err(Error::Full))] {
+        let mut client = writing();
+        assert_eq!(client.text(&b"a".repeat(octets)), octets);
+        assert_eq!(client.end_session(), expected);
+        assert_eq!(client.is_text(), expected.is_err());
+    }
+}
+
+#[test]
+fn nothing_sent_buys_no_time() {
+    let mut client = writing();
+    client.text(b"a");
+    let patience = client.patience();
+    assert!(patience.secs > 0);
+    client.sent(0);
+    assert_eq!(client.patience(), patience);
+    client.sent(1);
+    assert_ne!(client.patience(), patience);
 }
 
 #[test]
