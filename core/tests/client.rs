@@ -184,8 +184,9 @@ fn helo_stands_in_for_an_ehlo_that_is_refused_in_every_cut() {
             client.mail(b"a@a.example", b"SIZE=3").unwrap();
             assert_eq!(told(&mut client, &["220 hi\r\n", refusal], cut), [(Command::Greeting, 220)]);
             assert_eq!(client.output(), b"HELO a.example\r\n");
+            assert!(!client.is_greeted());
             assert_eq!(told(&mut client, &["250 hi\r\n"], cut), [(Command::Hello, 250)]);
-            assert_eq!(client.extensions(), Extensions::NONE);
+            assert_eq!((client.is_greeted(), client.extensions()), (true, Extensions::NONE));
             assert_eq!(client.output(), b"MAIL FROM:<a@a.example>\r\n");
             assert_eq!(told(&mut client, &["250 ok\r\n"], cut), [(Command::Mail, 250)]);
         }
@@ -214,7 +215,7 @@ fn yes_is_not_go_on_nor_the_other_way_round() {
             client.hello(b"a.example").unwrap();
             client.mail(b"a@a.example", b"").unwrap();
             let mut replies = vec!["220 hi\r\n", "250 hi\r\n"];
-            let mut fits = code < 300 || code >= 400;
+            let mut fits = !(300..400).contains(&code);
             if command == Command::Data {
                 client.rcpt(b"b@b.example", b"").unwrap();
                 client.data().unwrap();
@@ -225,7 +226,7 @@ fn yes_is_not_go_on_nor_the_other_way_round() {
             client.sent(client.output().len());
             match client.poll(&mut format!("{code} x\r\n").as_bytes()) {
                 Event::Reply(to, reply) => {
-                    assert!(fits && to == command && reply.code() == code, "{code} to {command:?}")
+                    assert!(fits && to == command && reply.code() == code, "{code} to {command:?}");
                 }
                 event => assert!(!fits && event == Event::Broken(Error::Misplaced), "{code} to {command:?}: {event:?}"),
             }
