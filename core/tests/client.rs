@@ -362,6 +362,27 @@ fn half_a_reply_too_many_is_still_one_when_the_rest_comes() {
 
 #[cfg(feature = "lmtp")]
 #[test]
+fn with_lmtp_refused_recipients_have_none_and_each_mail_its_own() {
+    let mut client = Session::new().lmtp();
+    client.hello(b"a.example").unwrap();
+    told(&mut client, &["220 hi\r\n", "250-hi\r\n250 PIPELINING\r\n"], 99);
+    for verdicts in
+        [&["250 a\r\n", "400 b\r\n", "599 c\r\n", "251 d\r\n"][..], &["450 a\r\n", "250 b\r\n"], &["250 a\r\n"; 3]]
+    {
+        let accepted = verdicts.iter().filter(|verdict| verdict.starts_with('2')).count();
+        client.mail(b"a@a.example", b"").unwrap();
+        verdicts.iter().for_each(|_| client.rcpt(b"b@b.example", b"").unwrap());
+        client.data().unwrap();
+        told(&mut client, &["250 ok\r\n", &verdicts.concat(), "354 go on\r\n"], 99);
+        client.end_text().unwrap();
+        assert_eq!(usize::from(client.open()), accepted, "{verdicts:?}");
+        assert_eq!(told(&mut client, &["250 ok\r\n".repeat(accepted).as_str()], 99).len(), accepted, "{verdicts:?}");
+        assert_eq!(client.open(), 0, "{verdicts:?}");
+    }
+}
+
+#[cfg(feature = "lmtp")]
+#[test]
 fn with_lmtp_each_accepted_recipient_has_a_reply() {
     let head = ["220 hi\r\n", "250-hi\r\n250 PIPELINING\r\n"];
     // Of three recipients: the replies to them, those behind the text, and what the caller hears then.
