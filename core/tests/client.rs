@@ -314,6 +314,28 @@ fn what_does_not_fit_is_said_so() {
 }
 
 #[test]
+fn a_server_that_has_gone_is_told_nothing_more() {
+    let mut client = Session::new();
+    client.hello(b"a.example").unwrap();
+    client.mail(b"a@a.example", b"").unwrap();
+    client.rcpt(b"b@b.example", b"").unwrap();
+    client.data().unwrap();
+    let replies = ["220 hi\r\n", "250-hi\r\n250 PIPELINING\r\n", "250 ok\r\n421 bye\r\n503 what\r\n"];
+    assert_eq!(told(&mut client, &replies, 99).last(), Some(&(Command::Data, 503)));
+    assert_eq!(client.mail(b"a@a.example", b""), Err(Error::OutOfOrder));
+}
+
+#[test]
+fn no_to_hello_is_no_greeting() {
+    for (code, greeted) in [(250, true), (299, true), (400, false), (450, false)] {
+        let mut client = Session::new();
+        client.hello(b"a.example").unwrap();
+        told(&mut client, &["220 hi\r\n", &format!("{code}-hi\r\n{code} PIPELINING\r\n")], 99);
+        assert_eq!((client.is_greeted(), client.extensions() != Extensions::NONE), (greeted, greeted), "{code}");
+    }
+}
+
+#[test]
 fn nothing_sent_buys_no_time() {
     let mut client = writing();
     client.text(b"a");
