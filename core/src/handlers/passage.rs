@@ -190,6 +190,14 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_is_worth_its_while_or_waits() {
+        let passage = Passage::new();
+        for (room, expected) in [(0, 0), (127, 0), (128, 64), (129, 65), (1_000, 936), (usize::MAX, usize::MAX)] {
+            assert_eq!(passage.room(room), expected);
+        }
+    }
+
+    #[test]
     fn an_empty_line_stands_before_a_body() {
         let long = "a".repeat(77);
         let (field, body, longer) =
