@@ -147,6 +147,19 @@ fn some_of_those_who_were_served() {
 }
 
 #[test]
+fn upstreams_yes_to_more_than_them_ends_the_memory() {
+    for cut in CUTS {
+        let memory = Remembered::default();
+        let mut bench = new(&memory, by(&[]), deferring(1), cut);
+        check(&bench.post("a@c.example", &[ONE, ANT], TEXT), &[HI, OK, OK, GO, FULL], "");
+        assert_eq!(memory.all.borrow().len(), 1);
+        check(&bench.post("a@c.example", &[ONE, TWO], TEXT), &[HI, OK, OK, GO, DONE], "");
+        assert_eq!(bench.delivered(0), [ONE, ONE, TWO]);
+        assert!(memory.all.borrow().is_empty());
+    }
+}
+
+#[test]
 fn another_text_or_sender_or_recipient_is_another_mail() {
     let other = TEXT.replace("Hi", "Ho");
     for (from, to, text) in [

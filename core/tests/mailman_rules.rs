@@ -221,6 +221,17 @@ fn big_mail_goes_only_where_it_is_taken() {
 }
 
 #[test]
+fn a_mailman_that_names_no_size_takes_what_all_of_them_do() {
+    for cut in CUTS {
+        let (upstream, mut mailman) = (Far::new(false, by(&[])), Far::new(true, by(&[])));
+        mailman.offer = "250-there\r\n250 8BITMIME";
+        let mut bench = with(proxy(&Remembered::default(), Guard::OPEN), upstream, mailman, cut);
+        check(&bench.post("a@c.example", &[ANT, ONE], TEXT), &[HI, OK, OK, GO, DONE], "");
+        assert_eq!([bench.delivered(0), bench.delivered(1)], [&[ONE], &[ANT]]);
+    }
+}
+
+#[test]
 fn lines_longer_than_mailman_takes_are_refused_before_anybody_has_them() {
     let line = |dots: &str, octets: usize| format!("Subject: x\r\n\r\n{dots}{}\r\nend\r\n", "x".repeat(octets));
     for cut in CUTS {
