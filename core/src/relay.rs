@@ -325,6 +325,7 @@ impl<O: Store> Leg<O> {
     }
 
     /// The reply that was just heard, until the leg receives another.
+    #[cfg(feature = "lmtp")]
     #[must_use]
     pub(crate) fn last(&self) -> Option<Reply<'_>> {
         self.client.reply()
