@@ -11,7 +11,6 @@ use common::cable::{Chance, Faults};
 use common::mails::{Keeper, Sender, Store, Verdict};
 use common::stack::PORT;
 use common::world::{Woken, World};
-use smoltcp::phy::Medium;
 use smoltcp::time::{Duration, Instant};
 use smtpd_core::guard::{Guard, Network};
 use smtpd_core::handlers::PureProxy;
@@ -33,14 +32,7 @@ struct Sums {
 
 fn play(seed: u64, sums: &mut Sums) {
     let mut chance = Chance::new(seed);
-    let faults = Faults {
-        loss: chance.one_of(&[0, 50, 20, 7]),
-        duplication: chance.one_of(&[0, 20, 5]),
-        reordering: chance.one_of(&[0, 20, 4]),
-        delay: chance.one_of(&[0, 1, 30]),
-        mtu: chance.one_of(&[576, 1_500]),
-        medium: chance.one_of(&[Medium::Ip, Medium::Ethernet]),
-    };
+    let faults = Faults::any(&mut chance);
     let rings = (chance.one_of(&[64, 300, 536, 2_048]), chance.one_of(&[64, 512]));
     let (config, store) = (Config::new("mx.example.org"), Store::default());
     let networks = [Network::parse(b"192.0.2.0/24").expect("a network")];
@@ -56,9 +48,7 @@ fn play(seed: u64, sums: &mut Sums) {
     let mut server = Server::<_, 3>::new(&config, keepers, places);
     server.listen(PORT);
     let is_woken = Arc::<Woken>::default();
-    let clients = chance.below(4) + 1;
-    let mut senders: Vec<_> =
-        (0..clients).map(|number| Sender::new(number, &mut world.clients, Chance::new(seed + number))).collect();
+    let mut senders = Sender::some(&mut world.clients, &mut chance, seed);
     let end = Instant::ZERO + Duration::from_secs(7_200);
     loop {
         let waker = Waker::from(is_woken.clone());

@@ -6,7 +6,6 @@ mod common;
 use common::cable::{Chance, Faults};
 use common::mails::{Keeper, Sender, Store, Verdict};
 use common::world::World;
-use smoltcp::phy::Medium;
 use smoltcp::time::{Duration, Instant};
 use smtpd_core::server::Config;
 
@@ -14,22 +13,13 @@ const SEEDS: u64 = 1_000;
 
 fn play(seed: u64) -> (usize, usize) {
     let mut chance = Chance::new(seed);
-    let faults = Faults {
-        loss: chance.one_of(&[0, 50, 20, 7]),
-        duplication: chance.one_of(&[0, 20, 5]),
-        reordering: chance.one_of(&[0, 20, 4]),
-        delay: chance.one_of(&[0, 1, 30]),
-        mtu: chance.one_of(&[576, 1_500]),
-        medium: chance.one_of(&[Medium::Ip, Medium::Ethernet]),
-    };
+    let faults = Faults::any(&mut chance);
     let rings = (chance.one_of(&[64, 300, 536, 2_048]), chance.one_of(&[64, 512]));
     let store = Store::default();
     let config = Config::new("mx.example.org");
     let handlers = [0, 1].map(|place| Keeper::new(&store, seed * 2 + place));
     let mut world = World::<_, 2>::new(&config, handlers, rings, faults, seed);
-    let clients = chance.below(4) + 1;
-    let mut senders: Vec<_> =
-        (0..clients).map(|number| Sender::new(number, &mut world.clients, Chance::new(seed + number))).collect();
+    let mut senders = Sender::some(&mut world.clients, &mut chance, seed);
     let end = Instant::ZERO + Duration::from_secs(3_600);
     loop {
         senders.iter_mut().for_each(|sender| sender.turn(&mut world.clients));

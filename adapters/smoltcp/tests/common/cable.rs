@@ -25,6 +25,18 @@ impl Faults {
     pub const NONE: Self = Self { loss: 0, duplication: 0, reordering: 0, delay: 0, mtu: 576, medium: Medium::Ip };
     /// One that is out.
     pub const CUT: Self = Self { loss: 1, ..Self::NONE };
+
+    /// One of all kinds.
+    pub fn any(chance: &mut Chance) -> Self {
+        Self {
+            loss: chance.one_of(&[0, 50, 20, 7]),
+            duplication: chance.one_of(&[0, 20, 5]),
+            reordering: chance.one_of(&[0, 20, 4]),
+            delay: chance.one_of(&[0, 1, 30]),
+            mtu: chance.one_of(&[576, 1_500]),
+            medium: chance.one_of(&[Medium::Ip, Medium::Ethernet]),
+        }
+    }
 }
 
 /// One end of a cable.

@@ -118,6 +118,11 @@ impl Sender {
         Self { socket, session, mails, taken: None, verdicts: Vec::new(), is_connected: false }
     }
 
+    /// One to four of them.
+    pub fn some(stack: &mut Stack, chance: &mut Chance, seed: u64) -> Vec<Self> {
+        (0..=chance.below(4)).map(|number| Self::new(number, stack, Chance::new(seed + number))).collect()
+    }
+
     pub fn is_done(&self) -> bool {
         self.mails.is_empty() && !self.is_connected
     }
