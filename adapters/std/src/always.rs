@@ -12,6 +12,11 @@ pub(crate) struct Always<R> {
     /// Also of what the next server has no transaction for.
     guard: Guard<'static>,
     peer: Peer,
+    mail: Course,
+}
+
+/// How the message under way fares with the next server.
+struct Course {
     sender: String,
     recipient: String,
     /// Recipients that the next server took.
@@ -44,132 +49,114 @@ enum Fate {
 impl<R: Relay> Always<R> {
     pub(crate) fn new(relay: R, guard: Guard<'static>) -> Self {
         let (sender, recipient) = (String::new(), String::new());
-        Self {
-            relay,
-            guard,
-            peer: Peer::default(),
-            sender,
-            recipient,
-            accepted: 0,
-            asked: Asked::Other,
-            fate: Fate::Lost,
-        }
+        let mail = Course { sender, recipient, accepted: 0, asked: Asked::Other, fate: Fate::Lost };
+        Self { relay, guard, peer: Peer::default(), mail }
     }
 }
 
-fn lose(sender: &str, recipient: &str, reply: Option<Reply<'_>>) {
-    let why = match reply {
-        Some(reply) => format!("the next server said {} {}", reply.code(), reply.text().escape_ascii()),
-        None => "the next server takes nothing of it".to_owned(),
-    };
-    let what = if recipient.is_empty() { String::new() } else { format!(" for <{recipient}>") };
-    tracing::error!("mail from <{sender}>{what} is lost, and its client hears yes: {why}");
-}
+impl Course {
+    /// Whether the next server gets its text.
+    fn is_relayed(&self) -> bool {
+        self.fate == Fate::Relayed && self.accepted > 0
+    }
 
-/// What the client hears of the relay's answer, and what becomes of the message then.
-fn judge<'r>(
-    answer: Answer<'r>,
-    sender: &str,
-    recipient: &str,
-    accepted: &mut u16,
-    asked: Asked,
-    fate: &mut Fate,
-) -> Answer<'r> {
-    let reply = match &answer {
-        Answer::Reply(reply) if !reply.is_positive() => *reply,
-        Answer::Later => return answer,
-        _ => {
-            match asked {
-                Asked::Rcpt => *accepted = accepted.saturating_add(1),
-                Asked::Message => *fate = Fate::Lost,
-                _ => {}
+    /// Tells what is lost: the message, or what of it is for the recipient.
+    fn lose(&self, recipient: &str, reply: Option<Reply<'_>>) {
+        let why = match reply {
+            Some(reply) => format!("the next server said {} {}", reply.code(), reply.text().escape_ascii()),
+            None => "the next server takes nothing of it".to_owned(),
+        };
+        let what = if recipient.is_empty() { String::new() } else { format!(" for <{recipient}>") };
+        tracing::error!("mail from <{}>{what} is lost, and its client hears yes: {why}", self.sender);
+    }
+
+    /// What the client hears of the relay's answer, and what becomes of the message then.
+    fn judge<'r>(&mut self, answer: Answer<'r>) -> Answer<'r> {
+        let reply = match &answer {
+            Answer::Reply(reply) if !reply.is_positive() => *reply,
+            Answer::Later => return answer,
+            _ => {
+                match self.asked {
+                    Asked::Rcpt => self.accepted = self.accepted.saturating_add(1),
+                    Asked::Message => self.fate = Fate::Lost,
+                    _ => {}
+                }
+                return answer;
             }
-            return answer;
+        };
+        match self.asked {
+            Asked::Other => return answer,
+            Asked::Mail | Asked::Message => self.fate = Fate::Lost,
+            Asked::Rcpt => {}
+            Asked::Data => self.fate = Fate::Abandoned,
         }
-    };
-    match asked {
-        Asked::Other => return answer,
-        Asked::Mail | Asked::Message => *fate = Fate::Lost,
-        Asked::Rcpt => {}
-        Asked::Data => *fate = Fate::Abandoned,
+        self.lose(if self.asked == Asked::Rcpt { &self.recipient } else { "" }, Some(reply));
+        Answer::Accept
     }
-    lose(sender, if asked == Asked::Rcpt { recipient } else { "" }, Some(reply));
-    Answer::Accept
 }
 
 impl<R: Relay> Handler for Always<R> {
     fn connected(&mut self, peer: Peer) -> Answer<'_> {
-        (self.asked, self.peer) = (Asked::Other, peer);
+        (self.mail.asked, self.peer) = (Asked::Other, peer);
         self.relay.connected(peer)
     }
 
     fn hello(&mut self, hello: Hello<'_>) -> Answer<'_> {
-        self.asked = Asked::Other;
+        self.mail.asked = Asked::Other;
         self.relay.hello(hello)
     }
 
     fn mail(&mut self, mail: Mail<'_>) -> Answer<'_> {
-        self.sender = String::from_utf8_lossy(mail.reverse_path.as_octets()).into_owned();
-        (self.asked, self.fate, self.accepted) = (Asked::Mail, Fate::Relayed, 0);
+        self.mail.sender = String::from_utf8_lossy(mail.reverse_path.as_octets()).into_owned();
+        (self.mail.asked, self.mail.fate, self.mail.accepted) = (Asked::Mail, Fate::Relayed, 0);
         self.relay.mail(mail)
     }
 
     fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
-        self.recipient = String::from_utf8_lossy(rcpt.forward_path.as_octets()).into_owned();
-        if self.fate == Fate::Lost {
+        self.mail.recipient = String::from_utf8_lossy(rcpt.forward_path.as_octets()).into_owned();
+        if self.mail.fate == Fate::Lost {
             if !self.guard.allows(self.peer, rcpt.forward_path) {
                 return Answer::Reply(Guard::DENIED);
             }
-            lose(&self.sender, &self.recipient, None);
+            self.mail.lose(&self.mail.recipient, None);
             return Answer::Accept;
         }
-        self.asked = Asked::Rcpt;
+        self.mail.asked = Asked::Rcpt;
         // What is refused at once breaks a rule of ours.
         self.relay.rcpt(rcpt)
     }
 
     fn data(&mut self) -> Answer<'_> {
-        if self.fate == Fate::Lost || self.accepted == 0 {
+        if self.mail.fate == Fate::Lost || self.mail.accepted == 0 {
             return Answer::Accept;
         }
-        self.asked = Asked::Data;
-        let Self { relay, sender, recipient, accepted, asked, fate, .. } = self;
-        judge(relay.data(), sender, recipient, accepted, *asked, fate)
+        self.mail.asked = Asked::Data;
+        self.mail.judge(self.relay.data())
     }
 
     fn text(&mut self, octets: &[u8]) -> Flow<'_> {
-        match self.fate {
-            Fate::Relayed if self.accepted > 0 => self.relay.text(octets),
-            _ => Flow::Continue,
-        }
+        if self.mail.is_relayed() { self.relay.text(octets) } else { Flow::Continue }
     }
 
     fn message(&mut self, recipient: u16) -> Answer<'_> {
-        match self.fate {
-            Fate::Relayed if self.accepted > 0 => {
-                self.asked = Asked::Message;
-                let Self { relay, sender, recipient: last, accepted, asked, fate, .. } = self;
-                judge(relay.message(recipient), sender, last, accepted, *asked, fate)
-            }
-            Fate::Relayed | Fate::Abandoned => {
-                self.fate = Fate::Lost;
-                self.relay.reset();
-                Answer::Accept
-            }
-            Fate::Lost => Answer::Accept,
+        if self.mail.is_relayed() {
+            self.mail.asked = Asked::Message;
+            return self.mail.judge(self.relay.message(recipient));
         }
+        self.reset();
+        Answer::Accept
     }
 
     fn verify(&mut self, verify: Verify<'_>) -> Answer<'_> {
-        self.asked = Asked::Other;
+        self.mail.asked = Asked::Other;
         self.relay.verify(verify)
     }
 
     fn reset(&mut self) {
-        if self.fate != Fate::Lost {
+        if self.mail.fate != Fate::Lost {
             self.relay.reset();
         }
-        self.fate = Fate::Lost;
+        self.mail.fate = Fate::Lost;
     }
 
     fn closed(&mut self, why: Ending) {
@@ -185,15 +172,11 @@ impl<R: Relay> Handler for Always<R> {
     }
 
     fn room(&mut self, waker: &Waker) -> usize {
-        match self.fate {
-            Fate::Relayed if self.accepted > 0 => self.relay.room(waker),
-            _ => usize::MAX,
-        }
+        if self.mail.is_relayed() { self.relay.room(waker) } else { usize::MAX }
     }
 
     fn resume(&mut self, waker: &Waker) -> Answer<'_> {
-        let Self { relay, sender, recipient, accepted, asked, fate, .. } = self;
-        judge(relay.resume(waker), sender, recipient, accepted, *asked, fate)
+        self.mail.judge(self.relay.resume(waker))
     }
 }
 

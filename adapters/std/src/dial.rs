@@ -101,20 +101,21 @@ impl Remotes {
         self.names.push((leg, name.into()));
         self
     }
+
+    fn name_of(&self, leg: usize) -> Option<&str> {
+        self.names.iter().find(|(number, _)| *number == leg).map(|(_, name)| name.as_str())
+    }
 }
 
 impl Dial for Remotes {
     async fn dial(&self, leg: usize, address: SocketAddr) -> io::Result<TcpStream> {
-        match self.names.iter().find(|(number, _)| *number == leg) {
-            Some((_, name)) => TcpStream::connect(name.as_str()).await,
+        match self.name_of(leg) {
+            Some(name) => TcpStream::connect(name).await,
             None => TcpStream::connect(address).await,
         }
     }
 
     fn name(&self, leg: usize, address: SocketAddr) -> String {
-        match self.names.iter().find(|(number, _)| *number == leg) {
-            Some((_, name)) => name.clone(),
-            None => address.to_string(),
-        }
+        self.name_of(leg).map_or_else(|| address.to_string(), str::to_owned)
     }
 }

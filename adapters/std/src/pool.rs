@@ -16,8 +16,8 @@ pub(crate) const COMMANDS: usize = 8_192;
 /// Octets of a line or of output: the replies to 100 pipelined RCPT fit.
 const LINE: usize = 4_096;
 
-/// Octets of text that a relay reads at once. With its dots doubled it still fits into what the kernel sends as one, 64 KiB
-/// with all headers: a little more makes a second packet, and costs a tenth.
+/// Octets of text that a relay reads at once. With the few dots that a text has to have doubled it still fits into what the
+/// kernel sends as one, 64 KiB with all headers: a little more makes a second packet, and costs a tenth.
 pub(crate) const RELAYED: usize = 61_440;
 
 /// Octets of a leg's output: all the text that was read at once goes out in one write, though each of its octets may
