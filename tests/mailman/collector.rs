@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use libtest_mimic::Failed;
 use smtpd_std::{Answer, Config, Message, Messages, ProcessMessage, Rcpt, Reply, Running, Server};
 
-use crate::folder::{PATIENCE, free_port};
+use crate::folder::{PATIENCE, free_port, wait};
 
 /// Accepts all mail, unless a test says otherwise.
 pub(crate) struct Collector {
@@ -50,10 +50,13 @@ impl Collector {
         Ok(Self { address, running: Mutex::new(None), kept: Arc::default() })
     }
 
+    /// A process that another test starts has for a moment what was open here, so that a port may not be free at once.
     pub(crate) fn listen(&self) -> Result<(), Failed> {
-        let kept = Arc::clone(&self.kept);
-        let config = Config::new("upstream.example.net");
-        let running = Server::spawn(self.address, config, move |_| Messages::new(Keeper(Arc::clone(&kept))))?;
+        let running = wait("the collector's port", || {
+            let kept = Arc::clone(&self.kept);
+            let config = Config::new("upstream.example.net");
+            Server::spawn(self.address, config, move |_| Messages::new(Keeper(Arc::clone(&kept)))).ok()
+        })?;
         *lock(&self.running) = Some(running);
         Ok(())
     }
@@ -90,8 +93,11 @@ impl Collector {
             .came
             .wait_timeout_while(lock(&self.kept.posts), PATIENCE, looks)
             .unwrap_or_else(PoisonError::into_inner);
-        let subjects = || posts.iter().map(|post| format!("\n  {:?} {}", post.to, post.subject())).collect::<String>();
-        found.ok_or_else(|| format!("{what} did not come within {PATIENCE:?}; what came:{}", subjects()).into())
+        let last = |posts: &[Post]| {
+            let last = posts.iter().rev().take(10);
+            last.map(|post| format!("\n  {:?} {}", post.to, post.subject())).collect::<String>()
+        };
+        found.ok_or_else(|| format!("{what} did not come within {PATIENCE:?}; what came last:{}", last(&posts)).into())
     }
 
     /// How often a message with this subject came for this recipient.
@@ -117,8 +123,8 @@ impl Post {
     /// A field of the header, in one line.
     pub(crate) fn field(&self, name: &str) -> Option<String> {
         let header = self.text.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n ", " ");
-        let mut fields = header.split("\r\n").filter_map(|line| line.split_once(": "));
-        fields.find_map(|(field, value)| field.eq_ignore_ascii_case(name).then(|| value.to_owned()))
+        let mut fields = header.split("\r\n").filter_map(|line| line.split_once(':'));
+        fields.find_map(|(field, value)| field.eq_ignore_ascii_case(name).then(|| value.trim().to_owned()))
     }
 
     pub(crate) fn subject(&self) -> String {

@@ -126,22 +126,22 @@ impl Core {
         }
     }
 
-    /// A failed test says what Mailman said, and where mails lie: what it gave up, because its database was locked for 5 s
-    /// say, is in `shunt`, and what it could not send in `retry`.
+    /// A failed test says where mails lie, and what Mailman said: what it gave up is in `shunt`, and what it could not send
+    /// in `retry`.
     pub(crate) fn explain(&self, failed: &Failed) -> Failed {
         let count = |queue: &Path| std::fs::read_dir(queue).map_or(0, Iterator::count);
         let queues = std::fs::read_dir(self.var().join("queue")).into_iter().flatten().flatten();
         let queues = queues.map(|queue| (queue.file_name(), count(&queue.path())));
         let queues: Vec<_> = queues.filter(|(_, mails)| *mails > 0).collect();
         let why = failed.message().unwrap_or_default();
-        format!("{why}\n--- Mailman's queues: {queues:?}; it said\n{}", self.printed()).into()
+        format!("Mailman's queues: {queues:?}\n{why}\n--- Mailman said\n{}", self.printed()).into()
     }
 
     fn printed(&self) -> String {
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
         let log = read(&self.var().join("logs/mailman.log"));
-        let lines: Vec<&str> = log.lines().collect();
-        format!("{}\n{}", read(&self.folder.path().join("printed")), lines[lines.len().saturating_sub(20)..].join("\n"))
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(" ACCEPT: ")).collect();
+        format!("{}\n{}", read(&self.folder.path().join("printed")), lines[lines.len().saturating_sub(40)..].join("\n"))
     }
 
     // --- Its lists

@@ -38,8 +38,7 @@ pub(crate) fn held(core: &Core) -> Result<(), Failed> {
 }
 
 pub(crate) fn join_and_leave(core: &Core) -> Result<(), Failed> {
-    lists::join_and_leave(core, core.direct(), &ANT)?;
-    lists::join_and_leave(core, core.direct(), &BEES)
+    lists::join_and_leave(core, core.direct(), "wasps")
 }
 
 pub(crate) fn owner(core: &Core) -> Result<(), Failed> {
@@ -53,7 +52,7 @@ pub(crate) fn bounces(core: &Core) -> Result<(), Failed> {
 
 /// The map has a list from its creation to its removal, for the command does not end before.
 pub(crate) fn created(core: &Core) -> Result<(), Failed> {
-    let list = List::another();
+    let list = List::another("new");
     let is_known = |code| {
         core.direct().connect()?.envelope(&Mail::new(ANNE, &[list.address], "is it there?"))?[0].is(code)?;
         match core.is_in_map(list.address)? == (code == 250)

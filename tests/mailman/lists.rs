@@ -22,9 +22,9 @@ pub(crate) const OWNER: &str = "owner@example.net";
 pub(crate) const STRANGER: &str = "stranger@example.net";
 
 impl List {
-    /// A list that no other test has.
-    pub(crate) fn another() -> Self {
-        Self { address: format!("new-{}@example.com", number()).leak(), members: ANT.members }
+    /// A list that no other test has, and that is to be created yet.
+    pub(crate) fn another(name: &str) -> Self {
+        Self { address: format!("{name}{}@example.com", number()).leak(), members: ANT.members }
     }
 
     /// Its address for this: `join`.
@@ -39,8 +39,12 @@ pub(crate) fn post(core: &Core, way: Way, list: &List) -> Result<(), Failed> {
     core.came_once(list, &mail.subject)
 }
 
-/// Somebody joins, confirms, gets posts, leaves, confirms, and gets none any more.
-pub(crate) fn join_and_leave(core: &Core, way: Way, list: &List) -> Result<(), Failed> {
+/// Somebody joins, confirms, gets posts, leaves, confirms, and gets none any more. The list is nobody else's: Mailman gives
+/// a post up (`shunt`) where a member leaves while it looks for those who get it.
+pub(crate) fn join_and_leave(core: &Core, way: Way, name: &str) -> Result<(), Failed> {
+    let list = &List::another(name);
+    core.create(list)?;
+    core.add_members(list)?;
     let somebody = format!("somebody-{}@example.net", number());
     confirmed(core, way, list, &somebody, "join")?;
     let hears = |beginning: &'static str| {

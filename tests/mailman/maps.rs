@@ -10,7 +10,7 @@ use crate::through::{Setting, mixed};
 
 /// In one session: what goes upstream before and after, gets to the list while there is one.
 pub(crate) fn created(setting: &Setting<'_>) -> Result<(), Failed> {
-    let list = List::another();
+    let list = List::another("new");
     let mail = |what| Mail::new(ANNE, &[list.address], &subject(what));
     let (before, meanwhile, after) = (mail("before the list"), mail("to a new list"), mail("after the list"));
     let mut client = setting.way().connect()?;

@@ -68,11 +68,11 @@ pub(crate) fn posts(setting: &Setting<'_>) -> Result<(), Failed> {
 
 pub(crate) fn dash(setting: &Setting<'_>) -> Result<(), Failed> {
     lists::post(setting.core, setting.way(), &BEES)?;
-    lists::join_and_leave(setting.core, setting.way(), &BEES)
+    lists::join_and_leave(setting.core, setting.way(), "wasp-watchers")
 }
 
 pub(crate) fn join_and_leave(setting: &Setting<'_>) -> Result<(), Failed> {
-    lists::join_and_leave(setting.core, setting.way(), &ANT)
+    lists::join_and_leave(setting.core, setting.way(), "wasps")
 }
 
 pub(crate) fn owner(setting: &Setting<'_>) -> Result<(), Failed> {
