@@ -22,7 +22,8 @@ pub(crate) const OWNER: &str = "owner@example.net";
 pub(crate) const STRANGER: &str = "stranger@example.net";
 
 impl List {
-    /// A list that no other test has, and that is to be created yet.
+    /// A list that no other test has, and that is to be created yet. Python folds an address for confirmations that is longer
+    /// than a line.
     pub(crate) fn another(name: &str) -> Self {
         Self { address: format!("{name}{}@example.com", number()).leak(), members: ANT.members }
     }

@@ -68,7 +68,7 @@ pub(crate) fn posts(setting: &Setting<'_>) -> Result<(), Failed> {
 
 pub(crate) fn dash(setting: &Setting<'_>) -> Result<(), Failed> {
     lists::post(setting.core, setting.way(), &BEES)?;
-    lists::join_and_leave(setting.core, setting.way(), "wasp-watchers")
+    lists::join_and_leave(setting.core, setting.way(), "fire-ants")
 }
 
 pub(crate) fn join_and_leave(setting: &Setting<'_>) -> Result<(), Failed> {
