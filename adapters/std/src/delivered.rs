@@ -1,12 +1,14 @@
 //! What a proxy remembers of mails whose clients were told to try again.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use smtpd_core::handlers::Deliveries;
+use smtpd_core::handlers::{Deliveries, End};
 
 /// [`Deliveries`] in memory: each connection's proxy gets a clone, and clones share what they remember.
 ///
@@ -15,34 +17,41 @@ use smtpd_core::handlers::Deliveries;
 /// known; all that comes of that is a second copy of a mail for those who were served already.
 ///
 /// ```
-/// use smtpd_std::{Delivered, Deliveries};
+/// use smtpd_std::{Delivered, Deliveries, End};
 /// let delivered = Delivered::new();
 /// let mail = |mut proxy: Delivered| {
 ///     proxy.begin(b"anne@example.net");
-///     proxy.recipient(1);
+///     proxy.recipient(End::Upstream, 1);
 ///     proxy.text(b"Message-ID: <1@example.net>\r\n\r\nHi\r\n");
 ///     proxy
 /// };
 /// mail(delivered.clone()).remember();
-/// assert!(mail(delivered).is_known());
+/// assert!(mail(delivered).is_known(End::Upstream));
 /// ```
 #[derive(Clone)]
 pub struct Delivered {
     memory: Arc<Mutex<Memory>>,
     clock: fn() -> Duration,
     /// Of the mail under way.
+    sender: Vec<u8>,
     digest: Sha256,
-    recipients: Vec<u64>,
+    recipients: Vec<(End, u64)>,
 }
 
 /// One recipient of a mail.
 type Key = ([u8; 32], u64);
 
+/// What stands for a sender and a recipient: that two of them have one only makes more transactions.
+type Pair = u64;
+
 /// What is remembered, numbered by age.
 #[derive(Debug, Default)]
 struct Memory {
     numbers: HashMap<Key, u64>,
-    by_age: BTreeMap<u64, (Duration, Key)>,
+    by_age: BTreeMap<u64, (Duration, Key, Pair)>,
+    /// How many mails are remembered of each.
+    pairs: HashMap<Pair, usize>,
+    hasher: RandomState,
     last: u64,
 }
 
@@ -57,7 +66,7 @@ impl Delivered {
     }
 
     fn with_clock(clock: fn() -> Duration) -> Self {
-        Self { memory: Arc::default(), clock, digest: Sha256::new(), recipients: Vec::new() }
+        Self { memory: Arc::default(), clock, sender: Vec::new(), digest: Sha256::new(), recipients: Vec::new() }
     }
 
     /// The memory, without what is too old.
@@ -65,40 +74,57 @@ impl Delivered {
         let now = (self.clock)();
         // What a panic left is still what was delivered.
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        while memory.by_age.first_key_value().is_some_and(|(_, (since, _))| now.saturating_sub(*since) >= AGE) {
+        while memory.by_age.first_key_value().is_some_and(|(_, (since, ..))| now.saturating_sub(*since) >= AGE) {
             memory.forget_oldest();
         }
         memory
     }
 
-    /// The recipients of the mail under way.
-    fn keys(&self) -> impl Iterator<Item = Key> {
+    /// The recipients of the mail under way, and whose they are.
+    fn keys(&self) -> impl Iterator<Item = (End, Key)> {
         let digest = self.digest.clone().finalize().into();
-        self.recipients.iter().map(move |recipient| (digest, *recipient))
+        self.recipients.iter().map(move |(end, recipient)| (*end, (digest, *recipient)))
     }
 }
 
 impl Memory {
-    fn remember(&mut self, key: Key, now: Duration) {
+    fn remember(&mut self, key: Key, pair: Pair, now: Duration) {
         self.forget(&key);
         self.last += 1;
         self.numbers.insert(key, self.last);
-        self.by_age.insert(self.last, (now, key));
+        self.by_age.insert(self.last, (now, key, pair));
+        *self.pairs.entry(pair).or_default() += 1;
         if self.numbers.len() > NUMBER {
             self.forget_oldest();
         }
     }
 
     fn forget(&mut self, key: &Key) {
-        if let Some(number) = self.numbers.remove(key) {
-            self.by_age.remove(&number);
+        let number = self.numbers.get(key).copied();
+        if let Some((_, key, pair)) = number.and_then(|number| self.by_age.remove(&number)) {
+            self.drop(key, pair);
         }
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, (_, key))) = self.by_age.pop_first() {
-            self.numbers.remove(&key);
+        if let Some((_, (_, key, pair))) = self.by_age.pop_first() {
+            self.drop(key, pair);
         }
+    }
+
+    /// What has no age any more.
+    fn drop(&mut self, key: Key, pair: Pair) {
+        self.numbers.remove(&key);
+        if let Entry::Occupied(mut count) = self.pairs.entry(pair) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    fn pair(&self, sender: &[u8], recipient: u64) -> Pair {
+        self.hasher.hash_one((sender, recipient))
     }
 }
 
@@ -106,13 +132,20 @@ impl Deliveries for Delivered {
     fn begin(&mut self, sender: &[u8]) {
         self.digest.reset();
         self.recipients.clear();
+        self.sender.clear();
+        self.sender.extend_from_slice(sender);
         self.digest.update(sender);
         // No sender holds one, so that what is behind it is text.
         self.digest.update([0]);
     }
 
-    fn recipient(&mut self, recipient: u64) {
-        self.recipients.push(recipient);
+    fn may_have(&self, recipient: u64) -> bool {
+        let memory = self.memory();
+        memory.pairs.contains_key(&memory.pair(&self.sender, recipient))
+    }
+
+    fn recipient(&mut self, end: End, recipient: u64) {
+        self.recipients.push((end, recipient));
     }
 
     fn text(&mut self, octets: &[u8]) {
@@ -123,20 +156,27 @@ impl Deliveries for Delivered {
         !self.memory().numbers.is_empty()
     }
 
-    fn is_known(&mut self) -> bool {
+    fn is_known(&mut self, end: End) -> bool {
         let memory = self.memory();
-        self.keys().all(|key| memory.numbers.contains_key(&key))
+        self.keys().all(|(own, key)| own != end || memory.numbers.contains_key(&key))
+    }
+
+    fn failed(&mut self, recipient: u64) {
+        self.recipients.retain(|(_, own)| *own != recipient);
     }
 
     fn remember(&mut self) {
         let now = (self.clock)();
         let mut memory = self.memory();
-        self.keys().for_each(|key| memory.remember(key, now));
+        for (_, key) in self.keys() {
+            let pair = memory.pair(&self.sender, key.1);
+            memory.remember(key, pair, now);
+        }
     }
 
     fn forget(&mut self) {
         let mut memory = self.memory();
-        self.keys().for_each(|key| memory.forget(&key));
+        self.keys().for_each(|(_, key)| memory.forget(&key));
     }
 }
 
@@ -174,7 +214,7 @@ mod tests {
     fn mail(delivered: &Delivered, sender: &str, recipients: &[u64], pieces: &[&str]) -> Delivered {
         let mut mail = delivered.clone();
         mail.begin(sender.as_bytes());
-        recipients.iter().for_each(|recipient| mail.recipient(*recipient));
+        recipients.iter().for_each(|recipient| mail.recipient(End::Upstream, *recipient));
         pieces.iter().for_each(|piece| mail.text(piece.as_bytes()));
         mail
     }
@@ -182,13 +222,15 @@ mod tests {
     fn number(delivered: &Delivered) -> usize {
         let memory = delivered.memory();
         assert_eq!(memory.numbers.len(), memory.by_age.len());
+        assert_eq!(memory.numbers.len(), memory.pairs.values().sum::<usize>());
+        assert!(memory.pairs.values().all(|count| *count > 0));
         memory.numbers.len()
     }
 
     #[test]
     fn a_mail_is_known_by_sender_recipients_and_text() {
         let all = new();
-        assert!(!all.is_wanted() && !mail(&all, "a", &[1, 2], &["text"]).is_known());
+        assert!(!all.is_wanted() && !mail(&all, "a", &[1, 2], &["text"]).is_known(End::Upstream));
         mail(&all, "a", &[1, 2], &["te", "xt"]).remember();
         assert!(all.is_wanted());
         let rows: &[(&str, &[u64], &[&str], bool)] = &[
@@ -205,12 +247,12 @@ mod tests {
         ];
         for (sender, recipients, pieces, expected) in rows {
             let mut mail = mail(&all, sender, recipients, pieces);
-            assert_eq!(mail.is_known(), *expected, "{sender} {recipients:?} {pieces:?}");
+            assert_eq!(mail.is_known(End::Upstream), *expected, "{sender} {recipients:?} {pieces:?}");
             // A connection has many of them, one after the other.
             mail.begin(b"a");
-            mail.recipient(1);
+            mail.recipient(End::Upstream, 1);
             mail.text(b"text");
-            assert!(mail.is_known());
+            assert!(mail.is_known(End::Upstream));
         }
         assert_eq!(format!("{all:?}"), "Delivered { number: 2, .. }");
     }
@@ -221,11 +263,54 @@ mod tests {
         mail(&all, "a", &[1, 2], &["text"]).remember();
         mail(&all, "b", &[1], &["text"]).remember();
         mail(&all, "a", &[2, 3], &["text"]).forget();
-        assert!(mail(&all, "a", &[1], &["text"]).is_known() && !mail(&all, "a", &[2], &["text"]).is_known());
+        assert!(
+            mail(&all, "a", &[1], &["text"]).is_known(End::Upstream)
+                && !mail(&all, "a", &[2], &["text"]).is_known(End::Upstream)
+        );
         mail(&all, "a", &[1], &["text"]).forget();
         mail(&all, "b", &[1], &["text"]).forget();
         assert_eq!(number(&all), 0);
         assert!(!all.is_wanted());
+    }
+
+    #[test]
+    fn recipients_are_one_servers() {
+        let all = new();
+        let mail = || {
+            let mut mail = mail(&all, "a", &[1], &["text"]);
+            [2, 3].into_iter().for_each(|list| mail.recipient(End::Mailman, list));
+            mail
+        };
+        let known = || [End::Upstream, End::Mailman].map(|end| mail().is_known(end));
+        let mut first = mail();
+        first.failed(3);
+        first.remember();
+        assert_eq!(number(&all), 2);
+        assert_eq!(known(), [true, false]);
+        let mut second = mail();
+        second.failed(1);
+        second.remember();
+        assert_eq!(known(), [true, true]);
+        mail().forget();
+        assert_eq!(number(&all), 0);
+    }
+
+    #[test]
+    fn who_may_have_a_mail() {
+        let all = new();
+        let may_have = |sender, recipient| mail(&all, sender, &[], &[]).may_have(recipient);
+        mail(&all, "a", &[1], &["text"]).remember();
+        mail(&all, "a", &[1, 2], &["other"]).remember();
+        mail(&all, "b", &[3], &["text"]).remember();
+        assert!(may_have("a", 1) && may_have("a", 2) && may_have("b", 3));
+        assert!(!may_have("a", 3) && !may_have("b", 1) && !may_have("", 1));
+        mail(&all, "a", &[1], &["text"]).forget();
+        assert!(may_have("a", 1), "of the other text");
+        mail(&all, "a", &[1], &["other"]).forget();
+        assert!(!may_have("a", 1) && may_have("a", 2));
+        NOW.set(86_400);
+        assert!(!may_have("a", 2) && !may_have("b", 3));
+        assert_eq!(number(&all), 0);
     }
 
     #[test]
@@ -234,7 +319,7 @@ mod tests {
         mail(&all, "a", &[1], &[]).remember();
         NOW.set(40_000);
         mail(&all, "b", &[1], &[]).remember();
-        let known = || ["a", "b"].map(|sender| mail(&all, sender, &[1], &[]).is_known());
+        let known = || ["a", "b"].map(|sender| mail(&all, sender, &[1], &[]).is_known(End::Upstream));
         NOW.set(86_399);
         assert_eq!(known(), [true, true]);
         NOW.set(86_400);
@@ -256,12 +341,13 @@ mod tests {
             mail(&all, "a", &[recipient], &[]).remember();
         }
         assert_eq!(number(&all), 10_000);
-        assert!(mail(&all, "a", &[0], &[]).is_known());
+        assert!(mail(&all, "a", &[0], &[]).is_known(End::Upstream));
         mail(&all, "a", &[1], &[]).remember();
         assert_eq!(number(&all), 10_000);
         mail(&all, "a", &[10_000, 10_001], &[]).remember();
         assert_eq!(number(&all), 10_000);
-        let known = [0, 1, 2, 3, 10_000, 10_001].map(|recipient| mail(&all, "a", &[recipient], &[]).is_known());
+        let known =
+            [0, 1, 2, 3, 10_000, 10_001].map(|recipient| mail(&all, "a", &[recipient], &[]).is_known(End::Upstream));
         assert_eq!(known, [false, true, false, true, true, true]);
     }
 
@@ -278,7 +364,7 @@ mod tests {
                 });
             }
         });
-        assert!(mail(&all, "a", &(0..2_000).collect::<Vec<_>>(), &["text"]).is_known());
+        assert!(mail(&all, "a", &(0..2_000).collect::<Vec<_>>(), &["text"]).is_known(End::Upstream));
         let panics = std::panic::catch_unwind(|| {
             let _memory = all.memory();
             panic!("while it is held");

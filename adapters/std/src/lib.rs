@@ -47,7 +47,7 @@ pub use running::Running;
 pub use server::Server;
 pub use smtpd_core::guard::{Guard, Network};
 pub use smtpd_core::handlers::debugging::Form;
-pub use smtpd_core::handlers::{Deliveries, Found, Lists, MailmanProxy, PureProxy, Sink, Unimplemented};
+pub use smtpd_core::handlers::{Deliveries, End, Found, Lists, MailmanProxy, PureProxy, Sink, Unimplemented};
 pub use smtpd_core::relay::{Leg, Relay};
 pub use smtpd_core::server::{
     Answer, Body, Commands, Config, Dialect, Ending, Extensions, Flow, Handler, Hello, Limits, Mail, Peer, Rcpt, Texts,

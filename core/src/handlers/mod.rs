@@ -18,7 +18,7 @@ pub mod spool;
 mod trace;
 mod unimplemented;
 
-pub use deliveries::Deliveries;
+pub use deliveries::{Deliveries, End};
 pub use fault::Fault;
 pub use head::{Head, Part};
 pub use headers::{Field, Headers};

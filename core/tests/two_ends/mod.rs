@@ -12,7 +12,7 @@ use std::task::Waker;
 use crate::common::built;
 use far::{Act, Far, Rules, State};
 use smtpd_core::guard::Guard;
-use smtpd_core::handlers::{Deliveries, Found, Lists, MailmanProxy};
+use smtpd_core::handlers::{Deliveries, End, Found, Lists, MailmanProxy};
 use smtpd_core::relay::{Leg, Need, Relay};
 use smtpd_core::server::{Config, Ending, Peer, Progress, Session, Watch, step};
 use smtpd_core::wire::Mailbox;
@@ -61,12 +61,13 @@ pub struct Remembered {
     pub all: Rc<RefCell<HashSet<Mail>>>,
     sender: Vec<u8>,
     text: Vec<u8>,
-    recipients: Vec<u64>,
+    recipients: Vec<(End, u64)>,
 }
 
 impl Remembered {
-    fn mails(&self) -> Vec<Mail> {
-        self.recipients.iter().map(|recipient| (self.sender.clone(), self.text.clone(), *recipient)).collect()
+    fn mails(&self, is_meant: impl Fn(End) -> bool) -> Vec<Mail> {
+        let meant = self.recipients.iter().filter(|(end, _)| is_meant(*end));
+        meant.map(|(_, recipient)| (self.sender.clone(), self.text.clone(), *recipient)).collect()
     }
 }
 
@@ -74,8 +75,11 @@ impl Deliveries for Remembered {
     fn begin(&mut self, sender: &[u8]) {
         *self = Self { all: Rc::clone(&self.all), sender: sender.into(), ..Self::default() };
     }
-    fn recipient(&mut self, recipient: u64) {
-        self.recipients.push(recipient);
+    fn may_have(&self, recipient: u64) -> bool {
+        self.all.borrow().iter().any(|(sender, _, served)| *sender == self.sender && *served == recipient)
+    }
+    fn recipient(&mut self, end: End, recipient: u64) {
+        self.recipients.push((end, recipient));
     }
     fn text(&mut self, octets: &[u8]) {
         self.text.extend_from_slice(octets);
@@ -83,14 +87,17 @@ impl Deliveries for Remembered {
     fn is_wanted(&self) -> bool {
         !self.all.borrow().is_empty()
     }
-    fn is_known(&mut self) -> bool {
-        self.mails().iter().all(|mail| self.all.borrow().contains(mail))
+    fn is_known(&mut self, end: End) -> bool {
+        self.mails(|own| own == end).iter().all(|mail| self.all.borrow().contains(mail))
+    }
+    fn failed(&mut self, recipient: u64) {
+        self.recipients.retain(|(_, own)| *own != recipient);
     }
     fn remember(&mut self) {
-        self.all.borrow_mut().extend(self.mails());
+        self.all.borrow_mut().extend(self.mails(|_| true));
     }
     fn forget(&mut self) {
-        self.mails().iter().for_each(|mail| _ = self.all.borrow_mut().remove(mail));
+        self.mails(|_| true).iter().for_each(|mail| _ = self.all.borrow_mut().remove(mail));
     }
 }
 

@@ -47,10 +47,10 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
             Heard::Later => Answer::Later,
             Heard::Reply(Command::Rcpt, reply) if reply.is_positive() => {
                 stand.accepted = stand.accepted.saturating_add(1);
-                match end {
-                    End::Upstream => deliveries.recipient(key),
+                deliveries.recipient(end, key);
+                if end == End::Mailman {
                     // There is room: see `takes`.
-                    End::Mailman => drop(known.push(key)),
+                    let _ = known.push(key);
                 }
                 Answer::Reply(reply)
             }
@@ -115,16 +115,23 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
         Answer::Reply(softened(reply))
     }
 
-    /// Mailman gets its dot.
+    /// Mailman gets its dot, unless its lists have the mail.
     pub(super) fn end_mailman(&mut self) -> Answer<'_> {
+        let is_served = self.has_served(End::Mailman);
         let [_, mailman] = &mut self.legs;
+        if is_served {
+            self.asked = Asked::Nothing;
+            mailman.close();
+            self.forget();
+            return Answer::Accept;
+        }
         mailman.end_session();
         // It may be gone: then nothing would come any more for which this is asked again.
         self.hear_mailman(Tally::default())
     }
 
     fn hear_mailman(&mut self, mut tally: Tally) -> Answer<'_> {
-        let Self { legs: [_, mailman], transaction, passage, asked, .. } = self;
+        let Self { legs: [_, mailman], transaction, passage, asked, deliveries, .. } = self;
         let mut is_only_no = false;
         if let Heard::Reply(Command::Message, reply) = mailman.heard() {
             tally.count(&reply);
@@ -144,8 +151,10 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
         };
         if failure.is_final() {
             self.forget();
-        } else if has_served && passage.has_message_id() {
-            self.deliveries.remember();
+        } else if transaction.is_digested && passage.has_message_id() {
+            let lists = transaction.known.iter().zip(tally.accepted());
+            lists.filter(|(_, is_served)| !is_served).for_each(|(list, _)| deliveries.failed(*list));
+            deliveries.remember();
         }
         let text = match (failure.is_final(), has_served || tally.has_accepted()) {
             (false, _) => "Mailman did not take it, try again",

@@ -14,7 +14,7 @@ use self::hear::Asked;
 use self::measure::Measure;
 use self::transaction::{Failure, Stand, Transaction};
 use super::passage::Passage;
-use super::{Deliveries, Found, Lists};
+use super::{Deliveries, End, Found, Lists};
 use crate::client::Timers;
 use crate::guard::Guard;
 use crate::relay::{Leg, Relay, UNFIT};
@@ -32,9 +32,9 @@ use crate::wire::{ForwardPath, Mailbox, Reply};
 ///   (554 5.6.3, 552 5.3.4).
 /// - The text goes to both at once; DATA is answered 354 when both did. Upstream's dot is sent first, and only behind its yes Mailman's: a
 ///   server of lists multiplies second copies, so it is the last. If any of them says no before that, no list gets anything.
-/// - All yes is 250. If Mailman then says 4yz, or is lost, the client hears 451, and [`Deliveries`] remember that
-///   upstream has had its part: the next try goes to Mailman alone. That holds for texts with a Message-ID, for others may be equal and
-///   still two. A 5yz of Mailman's is that, and says that others were served; to a mail for one list alone its
+/// - All yes is 250. If Mailman then says 4yz, or is lost, the client hears 451, and [`Deliveries`] remember who was served:
+///   the next try goes to all others alone. Who may have been served, and who was not, take two transactions (452 4.5.3) where they have one
+///   server. That holds for texts with a Message-ID, for others may be equal and still two. A 5yz of Mailman's is that, and says that others were served; to a mail for one list alone its
 ///   answer goes through as it is.
 /// - What Mailman would refuse once it has the text, as too big or for its long lines, is refused before upstream has it.
 /// - Of a list's address that comes twice in a transaction, Mailman hears once.
@@ -52,13 +52,6 @@ pub struct MailmanProxy<'c, L: Lists, D: Deliveries = (), O: Store = Vec<u8, 204
     passage: Passage,
     transaction: Transaction,
     asked: Asked,
-}
-
-/// One of the two servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Upstream,
-    Mailman,
 }
 
 /// What Mailman takes (its LMTP runner's own limit).
@@ -88,12 +81,17 @@ impl<'c, L: Lists, D: Deliveries, O: Store> MailmanProxy<'c, L, D, O> {
 
     /// Gives a recipient to a server.
     fn give(&mut self, end: End, path: &[u8], key: u64) -> Answer<'_> {
-        let Self { legs, transaction, asked, .. } = self;
+        let Self { legs, transaction, asked, deliveries, .. } = self;
         let Transaction { sender, params, size, needed, stands, .. } = transaction;
         let (leg, stand) = (of(legs, end), of(stands, end));
         if let Some(failure) = stand.failure {
             return Answer::Reply(failure.reply("Next server takes nothing of this mail"));
         }
+        let may_have = deliveries.may_have(key);
+        if stand.is_used() && stand.may_have != may_have {
+            return Answer::Reply(ANOTHER);
+        }
+        stand.may_have = may_have;
         if !stand.is_asked {
             if leg.is_up() && !leg.extensions().contains(*needed) {
                 return Answer::Reply(UNFIT);
@@ -164,6 +162,11 @@ impl<'c, L: Lists, D: Deliveries, O: Store> MailmanProxy<'c, L, D, O> {
         Answer::Reply(reply)
     }
 
+    /// Whether an earlier try got the mail to all recipients of a server.
+    fn has_served(&mut self, end: End) -> bool {
+        self.uses(end) && self.transaction.is_digested && self.deliveries.is_known(end)
+    }
+
     /// The recipients have their final answer, or one that no memory is of use for.
     fn forget(&mut self) {
         if self.transaction.is_digested {
@@ -215,7 +218,9 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         if self.is_broken() {
             return self.give_up(LOST);
         }
-        let is_digested = self.uses(End::Upstream) && (self.uses(End::Mailman) || self.deliveries.is_wanted());
+        let [to_upstream, to_mailman] = &self.transaction.stands;
+        let may_be_served_partly = to_mailman.accepted > 1 || (to_mailman.is_used() && to_upstream.is_used());
+        let is_digested = may_be_served_partly || self.deliveries.is_wanted();
         let Self { legs: [upstream, mailman], transaction, asked, .. } = self;
         transaction.is_digested = is_digested;
         transaction.measure = Measure::new(if mailman.size() > 0 { mailman.size() } else { SIZE });
@@ -255,17 +260,15 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         }
         let Self { legs, passage, transaction, .. } = self;
         passage.end(|octets| send(legs, transaction, octets));
-        let is_served = self.transaction.is_digested && self.deliveries.is_known();
-        let upstream = of(&mut self.legs, End::Upstream);
-        match (self.transaction.stands, is_served) {
-            ([to_upstream, _], false) if to_upstream.is_used() => {
-                upstream.end_text();
-                self.asked = Asked::Upstream;
-                return Answer::Later;
-            }
+        let is_served = self.has_served(End::Upstream);
+        let [upstream, _] = &mut self.legs;
+        if is_served {
             // Without its dot.
-            (_, true) => upstream.reset(),
-            (_, false) => {}
+            upstream.reset();
+        } else if self.transaction.stands[0].is_used() {
+            upstream.end_text();
+            self.asked = Asked::Upstream;
+            return Answer::Later;
         }
         if self.uses(End::Mailman) {
             return self.end_mailman();

@@ -7,7 +7,8 @@ use crate::wire::Reply;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     all: u16,
-    accepted: u16,
+    /// A bit for each, the first one's is the lowest.
+    accepted: u64,
     /// The first 4yz and the first 5yz.
     deferred: Option<Failure>,
     refused: Option<Failure>,
@@ -15,9 +16,10 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn count(&mut self, reply: &Reply<'_>) {
+        let own = 1_u64.checked_shl(u32::from(self.all)).unwrap_or(0);
         self.all = self.all.saturating_add(1);
         match reply.code() {
-            0..400 => self.accepted = self.accepted.saturating_add(1),
+            0..400 => self.accepted |= own,
             400..500 => self.deferred = self.deferred.or(Some(Failure::of(reply))),
             _ => self.refused = self.refused.or(Some(Failure::of(reply))),
         }
@@ -31,6 +33,11 @@ impl Tally {
     /// Whether any was yes.
     pub(super) const fn has_accepted(self) -> bool {
         self.accepted > 0
+    }
+
+    /// Whether each was yes, and then for ever no: of as many as there are recipients, and of more.
+    pub(super) fn accepted(self) -> impl Iterator<Item = bool> {
+        (0..u64::BITS).map(move |number| self.accepted >> number & 1 == 1)
     }
 
     /// Of so many recipients; none: all were served. A single refusal is for all of them (Mailman refuses some texts as a whole,

@@ -33,6 +33,8 @@ pub(super) struct Stand {
     pub(super) is_asked: bool,
     /// Recipients that it accepted.
     pub(super) accepted: u16,
+    /// Whether these may have the mail, by an earlier try: they all do, or none.
+    pub(super) may_have: bool,
     /// It said 354.
     pub(super) is_ready: bool,
     /// Why it takes nothing more of this mail.
@@ -73,7 +75,7 @@ impl Transaction {
 }
 
 impl Stand {
-    pub(super) const NEW: Self = Self { is_asked: false, accepted: 0, is_ready: false, failure: None };
+    pub(super) const NEW: Self = Self { is_asked: false, accepted: 0, may_have: false, is_ready: false, failure: None };
 
     /// Whether it gets the text.
     pub(super) const fn is_used(&self) -> bool {
