@@ -199,7 +199,8 @@ fn a_client_that_never_pauses_does_not_hold_up_the_end() {
         thread::sleep(Duration::from_millis(300));
         let begun = Instant::now();
         server.heard();
-        assert!(begun.elapsed() < Duration::from_millis(1_500), "{:?}", begun.elapsed());
+        // A second for last words, and what four floods leave of a busy machine's processors.
+        assert!(begun.elapsed() < GRACE / 2, "{:?}", begun.elapsed());
         for flood in floods {
             flood.join().unwrap();
         }
