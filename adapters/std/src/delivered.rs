@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,8 @@ use smtpd_core::handlers::{Deliveries, End};
 ///
 /// A mail is known by the SHA-256 of its sender and its text. A recipient is forgotten after a day, which is longer than most
 /// clients wait between two tries, or when there are more than 10,000: the oldest first. After a restart nothing is
-/// known; all that comes of that is a second copy of a mail for those who were served already.
+/// known; all that comes of that is a second copy of a mail for those who were served already. The same is all that a client gets who
+/// makes it remember too much. From the answer to a RCPT clients may learn that a sender wrote to a list while Mailman was in trouble.
 ///
 /// ```
 /// use smtpd_std::{Delivered, Deliveries, End};
@@ -32,6 +33,8 @@ use smtpd_core::handlers::{Deliveries, End};
 pub struct Delivered {
     memory: Arc<Mutex<Memory>>,
     clock: fn() -> Duration,
+    /// With a secret, which clones share.
+    hasher: RandomState,
     /// Of the mail under way.
     sender: Vec<u8>,
     digest: Sha256,
@@ -41,17 +44,18 @@ pub struct Delivered {
 /// One recipient of a mail.
 type Key = ([u8; 32], u64);
 
-/// What stands for a sender and a recipient: that two of them have one only makes more transactions.
+/// What stands for a sender and a list: that two of them have one only makes more transactions.
 type Pair = u64;
 
 /// What is remembered, numbered by age.
 #[derive(Debug, Default)]
 struct Memory {
     numbers: HashMap<Key, u64>,
-    by_age: BTreeMap<u64, (Duration, Key, Pair)>,
+    by_age: BTreeMap<u64, (Duration, Key, Option<Pair>)>,
     /// How many mails are remembered of each.
     pairs: HashMap<Pair, usize>,
-    hasher: RandomState,
+    /// Those that stand back, and how often it was asked whether they do.
+    back: HashMap<Pair, u64>,
     last: u64,
 }
 
@@ -66,7 +70,8 @@ impl Delivered {
     }
 
     fn with_clock(clock: fn() -> Duration) -> Self {
-        Self { memory: Arc::default(), clock, sender: Vec::new(), digest: Sha256::new(), recipients: Vec::new() }
+        let (memory, hasher) = (Arc::default(), RandomState::new());
+        Self { memory, clock, hasher, sender: Vec::new(), digest: Sha256::new(), recipients: Vec::new() }
     }
 
     /// The memory, without what is too old.
@@ -85,15 +90,21 @@ impl Delivered {
         let digest = self.digest.clone().finalize().into();
         self.recipients.iter().map(move |(end, recipient)| (*end, (digest, *recipient)))
     }
+
+    fn pair(&self, list: u64) -> Pair {
+        self.hasher.hash_one((&self.sender, list))
+    }
 }
 
 impl Memory {
-    fn remember(&mut self, key: Key, pair: Pair, now: Duration) {
+    fn remember(&mut self, key: Key, pair: Option<Pair>, now: Duration) {
         self.forget(&key);
         self.last += 1;
         self.numbers.insert(key, self.last);
         self.by_age.insert(self.last, (now, key, pair));
-        *self.pairs.entry(pair).or_default() += 1;
+        if let Some(pair) = pair {
+            *self.pairs.entry(pair).or_default() += 1;
+        }
         if self.numbers.len() > NUMBER {
             self.forget_oldest();
         }
@@ -113,18 +124,14 @@ impl Memory {
     }
 
     /// What has no age any more.
-    fn drop(&mut self, key: Key, pair: Pair) {
+    fn drop(&mut self, key: Key, pair: Option<Pair>) {
         self.numbers.remove(&key);
-        if let Entry::Occupied(mut count) = self.pairs.entry(pair) {
+        if let Some(Entry::Occupied(mut count)) = pair.map(|pair| self.pairs.entry(pair)) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
             }
         }
-    }
-
-    fn pair(&self, sender: &[u8], recipient: u64) -> Pair {
-        self.hasher.hash_one((sender, recipient))
     }
 }
 
@@ -139,9 +146,33 @@ impl Deliveries for Delivered {
         self.digest.update([0]);
     }
 
-    fn may_have(&self, recipient: u64) -> bool {
-        let memory = self.memory();
-        memory.pairs.contains_key(&memory.pair(&self.sender, recipient))
+    fn number(&self, address: &mut dyn Iterator<Item = u8>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        address.for_each(|octet| hasher.write_u8(octet));
+        hasher.finish()
+    }
+
+    fn may_have(&self, list: u64) -> bool {
+        self.memory().pairs.contains_key(&self.pair(list))
+    }
+
+    fn stands_back(&mut self, list: u64) -> bool {
+        let pair = self.pair(list);
+        let mut memory = self.memory();
+        let Some(asked) = memory.back.get_mut(&pair) else { return false };
+        *asked += 1;
+        self.hasher.hash_one((pair, *asked)) & 1 == 1
+    }
+
+    fn stand_back(&mut self) {
+        let mut memory = self.memory();
+        if memory.back.len() > NUMBER {
+            // Who was first too long is so again.
+            memory.back.clear();
+        }
+        for (_, list) in self.recipients.iter().filter(|(end, _)| *end == End::Mailman) {
+            memory.back.entry(self.pair(*list)).or_default();
+        }
     }
 
     fn recipient(&mut self, end: End, recipient: u64) {
@@ -168,15 +199,18 @@ impl Deliveries for Delivered {
     fn remember(&mut self) {
         let now = (self.clock)();
         let mut memory = self.memory();
-        for (_, key) in self.keys() {
-            let pair = memory.pair(&self.sender, key.1);
+        for (end, key) in self.keys() {
+            let pair = (end == End::Mailman).then(|| self.pair(key.1));
             memory.remember(key, pair, now);
         }
     }
 
     fn forget(&mut self) {
         let mut memory = self.memory();
-        self.keys().for_each(|(_, key)| memory.forget(&key));
+        for (_, key) in self.keys() {
+            memory.forget(&key);
+            memory.back.remove(&self.pair(key.1));
+        }
     }
 }
 
@@ -222,7 +256,8 @@ mod tests {
     fn number(delivered: &Delivered) -> usize {
         let memory = delivered.memory();
         assert_eq!(memory.numbers.len(), memory.by_age.len());
-        assert_eq!(memory.numbers.len(), memory.pairs.values().sum::<usize>());
+        let pairs = memory.by_age.values().filter(|(_, _, pair)| pair.is_some()).count();
+        assert_eq!(pairs, memory.pairs.values().sum::<usize>());
         assert!(memory.pairs.values().all(|count| *count > 0));
         memory.numbers.len()
     }
@@ -296,21 +331,76 @@ mod tests {
     }
 
     #[test]
-    fn who_may_have_a_mail() {
+    fn lists_that_may_have_a_mail() {
         let all = new();
-        let may_have = |sender, recipient| mail(&all, sender, &[], &[]).may_have(recipient);
-        mail(&all, "a", &[1], &["text"]).remember();
-        mail(&all, "a", &[1, 2], &["other"]).remember();
-        mail(&all, "b", &[3], &["text"]).remember();
+        let may_have = |sender, list| mail(&all, sender, &[], &[]).may_have(list);
+        let mail = |sender, lists: &[u64], text| {
+            let mut mail = mail(&all, sender, &[7], &[text]);
+            lists.iter().for_each(|list| mail.recipient(End::Mailman, *list));
+            mail
+        };
+        mail("a", &[1], "text").remember();
+        mail("a", &[1, 2], "other").remember();
+        mail("b", &[3], "text").remember();
         assert!(may_have("a", 1) && may_have("a", 2) && may_have("b", 3));
         assert!(!may_have("a", 3) && !may_have("b", 1) && !may_have("", 1));
-        mail(&all, "a", &[1], &["text"]).forget();
+        assert!(!may_have("a", 7), "it is no list");
+        mail("a", &[1], "text").forget();
         assert!(may_have("a", 1), "of the other text");
-        mail(&all, "a", &[1], &["other"]).forget();
+        mail("a", &[1], "other").forget();
         assert!(!may_have("a", 1) && may_have("a", 2));
         NOW.set(86_400);
         assert!(!may_have("a", 2) && !may_have("b", 3));
         assert_eq!(number(&all), 0);
+    }
+
+    #[test]
+    fn numbers_have_a_secret() {
+        let number = |delivered: &Delivered, address: &str| delivered.number(&mut address.bytes());
+        // Two that have one by FNV-1a.
+        let (one, two) = ("saa5cdyx5nktn@lists.example", "huc2sx6p6hr7h@lists.example");
+        assert_eq!(().number(&mut one.bytes()), ().number(&mut two.bytes()));
+        let all = new();
+        assert_eq!(number(&all, one), number(&all.clone(), one));
+        assert_ne!(number(&all, one), number(&all, two));
+        assert_ne!(number(&all, one), number(&new(), one));
+    }
+
+    #[test]
+    fn lists_stand_back_now_and_then() {
+        let all = new();
+        let mut mail = mail(&all, "a", &[1], &[]);
+        [2, 3].into_iter().for_each(|list| mail.recipient(End::Mailman, list));
+        let often = |sender: &str, list| {
+            let mut mail = all.clone();
+            mail.begin(sender.as_bytes());
+            (0..1_000).filter(|_| mail.stands_back(list)).count()
+        };
+        assert_eq!(often("a", 2), 0);
+        mail.stand_back();
+        for list in [2, 3] {
+            assert!((400..600).contains(&often("a", list)));
+        }
+        // It fails each time.
+        let count = (0..1_000).filter(|_| {
+            mail.stand_back();
+            mail.stands_back(2)
+        });
+        assert!((400..600).contains(&count.count()));
+        assert_eq!([often("a", 1), often("b", 2)], [0, 0]);
+        // With its final answer it is over.
+        mail.failed(3);
+        mail.forget();
+        assert_eq!(often("a", 2), 0);
+        assert!(often("a", 3) > 0);
+        // Of too many, all are forgotten.
+        for list in 0..20_100 {
+            mail.begin(b"a");
+            mail.recipient(End::Mailman, list);
+            mail.stand_back();
+            assert!(mail.memory().back.len() <= NUMBER + 1);
+        }
+        assert!(often("a", 20_099) > 0);
     }
 
     #[test]

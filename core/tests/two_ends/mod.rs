@@ -4,7 +4,8 @@
 pub mod far;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Waker;
@@ -59,6 +60,8 @@ type Mail = (Vec<u8>, Vec<u8>, u64);
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     pub all: Rc<RefCell<HashSet<Mail>>>,
+    /// Senders' lists that stand back, and how often they were asked whether they do.
+    pub back: Rc<RefCell<HashMap<(Vec<u8>, u64), u32>>>,
     sender: Vec<u8>,
     text: Vec<u8>,
     recipients: Vec<(End, u64)>,
@@ -73,10 +76,31 @@ impl Remembered {
 
 impl Deliveries for Remembered {
     fn begin(&mut self, sender: &[u8]) {
-        *self = Self { all: Rc::clone(&self.all), sender: sender.into(), ..Self::default() };
+        let (all, back) = (Rc::clone(&self.all), Rc::clone(&self.back));
+        *self = Self { all, back, sender: sender.into(), ..Self::default() };
     }
-    fn may_have(&self, recipient: u64) -> bool {
-        self.all.borrow().iter().any(|(sender, _, served)| *sender == self.sender && *served == recipient)
+    fn may_have(&self, list: u64) -> bool {
+        self.all.borrow().iter().any(|(sender, _, served)| *sender == self.sender && *served == list)
+    }
+    /// Of other numbers than the trait's.
+    fn number(&self, address: &mut dyn Iterator<Item = u8>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        address.for_each(|octet| hasher.write_u8(octet));
+        hasher.finish()
+    }
+    fn stands_back(&mut self, list: u64) -> bool {
+        let mut back = self.back.borrow_mut();
+        let Some(asked) = back.get_mut(&(self.sender.clone(), list)) else { return false };
+        *asked += 1;
+        let mut coin = DefaultHasher::new();
+        coin.write_u64(list);
+        coin.write_u32(*asked);
+        coin.finish() & 1 == 1
+    }
+    fn stand_back(&mut self) {
+        for (_, list) in self.recipients.iter().filter(|(end, _)| *end == End::Mailman) {
+            self.back.borrow_mut().entry((self.sender.clone(), *list)).or_default();
+        }
     }
     fn recipient(&mut self, end: End, recipient: u64) {
         self.recipients.push((end, recipient));
@@ -97,6 +121,7 @@ impl Deliveries for Remembered {
         self.all.borrow_mut().extend(self.mails(|_| true));
     }
     fn forget(&mut self) {
+        self.recipients.iter().for_each(|(_, own)| _ = self.back.borrow_mut().remove(&(self.sender.clone(), *own)));
         self.mails(|_| true).iter().for_each(|mail| _ = self.all.borrow_mut().remove(mail));
     }
 }

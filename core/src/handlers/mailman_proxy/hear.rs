@@ -27,14 +27,14 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
     pub(super) fn hear(&mut self) -> Answer<'_> {
         match self.asked {
             Asked::Nothing => Answer::Later,
-            Asked::Rcpt(end, key) => self.hear_rcpt(end, key),
+            Asked::Rcpt(end, number) => self.hear_rcpt(end, number),
             Asked::Data => self.hear_data(),
             Asked::Upstream => self.hear_upstream(),
             Asked::Mailman(tally) => self.hear_mailman(tally),
         }
     }
 
-    fn hear_rcpt(&mut self, end: End, key: u64) -> Answer<'_> {
+    fn hear_rcpt(&mut self, end: End, number: u64) -> Answer<'_> {
         let Self { legs, transaction, asked, deliveries, .. } = self;
         let Transaction { known, stands, .. } = transaction;
         let (leg, stand) = (of(legs, end), of(stands, end));
@@ -47,10 +47,10 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
             Heard::Later => Answer::Later,
             Heard::Reply(Command::Rcpt, reply) if reply.is_positive() => {
                 stand.accepted = stand.accepted.saturating_add(1);
-                deliveries.recipient(end, key);
+                deliveries.recipient(end, number);
                 if end == End::Mailman {
                     // There is room: see `takes`.
-                    let _ = known.push(key);
+                    let _ = known.push(number);
                 }
                 Answer::Reply(reply)
             }
@@ -131,7 +131,7 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
     }
 
     fn hear_mailman(&mut self, mut tally: Tally) -> Answer<'_> {
-        let Self { legs: [_, mailman], transaction, passage, asked, deliveries, .. } = self;
+        let Self { legs: [_, mailman], transaction, asked, .. } = self;
         let mut is_only_no = false;
         if let Heard::Reply(Command::Message, reply) = mailman.heard() {
             tally.count(&reply);
@@ -151,10 +151,8 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
         };
         if failure.is_final() {
             self.forget();
-        } else if transaction.is_digested && passage.has_message_id() {
-            let lists = transaction.known.iter().zip(tally.accepted());
-            lists.filter(|(_, is_served)| !is_served).for_each(|(list, _)| deliveries.failed(*list));
-            deliveries.remember();
+        } else {
+            self.keep(tally);
         }
         let text = match (failure.is_final(), has_served || tally.has_accepted()) {
             (false, _) => "Mailman did not take it, try again",
@@ -164,6 +162,19 @@ impl<L: Lists, D: Deliveries, O: Store> MailmanProxy<'_, L, D, O> {
         // The one answer that there is goes through in its own words.
         let own = if is_only_no && !has_served { of(&mut self.legs, End::Mailman).last() } else { None };
         Answer::Reply(own.map_or(failure.reply(text), softened))
+    }
+
+    /// Who was served is remembered, for the client tries again.
+    pub(super) fn keep(&mut self, tally: Tally) {
+        let Self { transaction, passage, deliveries, .. } = self;
+        if transaction.has_turned_away {
+            deliveries.stand_back();
+        }
+        if transaction.is_digested && passage.has_message_id() {
+            let lists = transaction.known.iter().zip(tally.accepted());
+            lists.filter(|(_, is_served)| !is_served).for_each(|(list, _)| deliveries.failed(*list));
+            deliveries.remember();
+        }
     }
 }
 

@@ -33,8 +33,8 @@ use crate::wire::{ForwardPath, Mailbox, Reply};
 /// - The text goes to both at once; DATA is answered 354 when both did. Upstream's dot is sent first, and only behind its yes Mailman's: a
 ///   server of lists multiplies second copies, so it is the last. If any of them says no before that, no list gets anything.
 /// - All yes is 250. If Mailman then says 4yz, or is lost, the client hears 451, and [`Deliveries`] remember who was served:
-///   the next try goes to all others alone. Who may have been served, and who was not, take two transactions (452 4.5.3) where they have one
-///   server. That holds for texts with a Message-ID, for others may be equal and still two. A 5yz of Mailman's is that, and says that others were served; to a mail for one list alone its
+///   the next try goes to all others alone. Lists that may have been served, and others, take two transactions (452 4.5.3): the kind of the
+///   first list first, but where that fails again not each time. That holds for texts with a Message-ID, for others may be equal and still two. A 5yz of Mailman's is that, and says that others were served; to a mail for one list alone its
 ///   answer goes through as it is.
 /// - What Mailman would refuse once it has the text, as too big or for its long lines, is refused before upstream has it.
 /// - Of a list's address that comes twice in a transaction, Mailman hears once.
@@ -80,18 +80,13 @@ impl<'c, L: Lists, D: Deliveries, O: Store> MailmanProxy<'c, L, D, O> {
     }
 
     /// Gives a recipient to a server.
-    fn give(&mut self, end: End, path: &[u8], key: u64) -> Answer<'_> {
-        let Self { legs, transaction, asked, deliveries, .. } = self;
+    fn give(&mut self, end: End, path: &[u8], number: u64) -> Answer<'_> {
+        let Self { legs, transaction, asked, .. } = self;
         let Transaction { sender, params, size, needed, stands, .. } = transaction;
         let (leg, stand) = (of(legs, end), of(stands, end));
         if let Some(failure) = stand.failure {
             return Answer::Reply(failure.reply("Next server takes nothing of this mail"));
         }
-        let may_have = deliveries.may_have(key);
-        if stand.is_used() && stand.may_have != may_have {
-            return Answer::Reply(ANOTHER);
-        }
-        stand.may_have = may_have;
         if !stand.is_asked {
             if leg.is_up() && !leg.extensions().contains(*needed) {
                 return Answer::Reply(UNFIT);
@@ -103,17 +98,29 @@ impl<'c, L: Lists, D: Deliveries, O: Store> MailmanProxy<'c, L, D, O> {
             leg.mail(sender, params, *needed);
         }
         leg.rcpt(path, b"");
-        *asked = Asked::Rcpt(end, key);
+        *asked = Asked::Rcpt(end, number);
         Answer::Later
     }
 
     /// Whether one more list, whose Mailman is there, has a place in this transaction.
-    fn takes(&mut self, address: SocketAddr) -> bool {
+    fn takes(&mut self, address: SocketAddr, number: u64) -> bool {
         let leg = of(&mut self.legs, End::Mailman);
         if *of(&mut self.transaction.stands, End::Mailman) == Stand::NEW {
             leg.set_address(address);
         }
-        address == leg.address() && !self.transaction.known.is_full()
+        address == leg.address() && !self.transaction.known.is_full() && self.is_of_their_kind(number)
+    }
+
+    /// Whether a list may have the mail as those before it may, or may not have it as they.
+    fn is_of_their_kind(&mut self, number: u64) -> bool {
+        let Self { transaction, deliveries, .. } = self;
+        let may_have = deliveries.may_have(number);
+        if !transaction.known.is_empty() && transaction.may_have != may_have {
+            transaction.has_turned_away = true;
+            return false;
+        }
+        transaction.may_have = may_have;
+        !deliveries.stands_back(number)
     }
 
     /// Whether a server gets the text.
@@ -199,16 +206,20 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
     fn rcpt(&mut self, rcpt: Rcpt<'_>) -> Answer<'_> {
         let path = rcpt.forward_path;
         let octets = path.as_octets();
-        let (found, list) = match path {
-            ForwardPath::Mailbox(mailbox) => (self.lists.find(mailbox), key_of_list(mailbox)),
-            ForwardPath::Postmaster(_) => (Found::Nothing, 0),
+        let found = match path {
+            ForwardPath::Mailbox(mailbox) => self.lists.find(mailbox),
+            ForwardPath::Postmaster(_) => Found::Nothing,
+        };
+        let number = match (found, path) {
+            (Found::Lmtp(_), ForwardPath::Mailbox(mailbox)) => self.deliveries.number(&mut of_list(mailbox)),
+            _ => self.deliveries.number(&mut octets.iter().copied()),
         };
         match found {
             Found::Nothing if !self.guard.allows(self.passage.trace.peer(), path) => Answer::Reply(Guard::DENIED),
-            Found::Nothing => self.give(End::Upstream, octets, key(octets.iter().copied())),
+            Found::Nothing => self.give(End::Upstream, octets, number),
             Found::Unknown => Answer::Reply(NOT_KNOWN),
-            Found::Lmtp(_) if self.transaction.known.contains(&list) => Answer::Accept,
-            Found::Lmtp(address) if self.takes(address) => self.give(End::Mailman, octets, list),
+            Found::Lmtp(_) if self.transaction.known.contains(&number) => Answer::Accept,
+            Found::Lmtp(address) if self.takes(address, number) => self.give(End::Mailman, octets, number),
             Found::Lmtp(_) => Answer::Reply(ANOTHER),
         }
     }
@@ -282,6 +293,11 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
     }
 
     fn closed(&mut self, _: Ending) {
+        if let Asked::Mailman(tally) = self.asked {
+            // The client is gone, and tries again.
+            self.keep(tally);
+        }
+        self.asked = Asked::Nothing;
         for leg in &mut self.legs {
             leg.close();
         }
@@ -334,16 +350,8 @@ fn send<O: Store>(legs: &mut [Leg<O>; 2], transaction: &mut Transaction, octets:
     }
 }
 
-/// What stands for a list's address, letter case and quotes aside.
-fn key_of_list(mailbox: Mailbox<'_>) -> u64 {
+/// A list's address, letter case and quotes aside.
+fn of_list(mailbox: Mailbox<'_>) -> impl Iterator<Item = u8> {
     let domain = core::iter::once(b'@').chain(mailbox.domain().iter().copied());
-    key(mailbox.plain_local_part().chain(domain).map(|octet| octet.to_ascii_lowercase()))
-}
-
-/// What stands for octets (FNV-1a): a client that finds two addresses with one key can have its own mail for one of them not
-/// delivered, and nobody else's.
-fn key(octets: impl Iterator<Item = u8>) -> u64 {
-    const PRIME: u64 = 0x100_0000_01b3;
-    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    octets.fold(BASIS, |key, octet| (key ^ u64::from(octet)).wrapping_mul(PRIME))
+    mailbox.plain_local_part().chain(domain).map(|octet| octet.to_ascii_lowercase())
 }

@@ -20,6 +20,10 @@ pub(super) struct Transaction {
     pub(super) stands: [Stand; 2],
     /// Which addresses of lists were accepted.
     pub(super) known: Vec<u64, LISTS>,
+    /// Whether these may have the mail, by an earlier try: they all do, or none.
+    pub(super) may_have: bool,
+    /// Whether other lists have to wait for another transaction because of that.
+    pub(super) has_turned_away: bool,
     /// Of the text that goes to Mailman.
     pub(super) measure: Measure,
     /// Whether its text is digested, so that it can be told from others.
@@ -33,8 +37,6 @@ pub(super) struct Stand {
     pub(super) is_asked: bool,
     /// Recipients that it accepted.
     pub(super) accepted: u16,
-    /// Whether these may have the mail, by an earlier try: they all do, or none.
-    pub(super) may_have: bool,
     /// It said 354.
     pub(super) is_ready: bool,
     /// Why it takes nothing more of this mail.
@@ -58,6 +60,8 @@ impl Transaction {
             needed: Extensions::NONE,
             stands: [Stand::NEW; 2],
             known: Vec::new(),
+            may_have: false,
+            has_turned_away: false,
             measure: Measure::new(0),
             is_digested: false,
         }
@@ -75,7 +79,7 @@ impl Transaction {
 }
 
 impl Stand {
-    pub(super) const NEW: Self = Self { is_asked: false, accepted: 0, may_have: false, is_ready: false, failure: None };
+    pub(super) const NEW: Self = Self { is_asked: false, accepted: 0, is_ready: false, failure: None };
 
     /// Whether it gets the text.
     pub(super) const fn is_used(&self) -> bool {
