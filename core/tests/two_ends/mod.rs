@@ -55,13 +55,14 @@ impl Lists for Listed {
 }
 
 type Mail = (Vec<u8>, Vec<u8>, u64);
+type Back = HashMap<(Vec<u8>, u64), u32>;
 
 /// The memory without a digest: the mails themselves.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     pub all: Rc<RefCell<HashSet<Mail>>>,
     /// Senders' lists that stand back, and how often they were asked whether they do.
-    pub back: Rc<RefCell<HashMap<(Vec<u8>, u64), u32>>>,
+    pub back: Rc<RefCell<Back>>,
     sender: Vec<u8>,
     text: Vec<u8>,
     recipients: Vec<(End, u64)>,
