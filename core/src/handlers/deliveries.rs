@@ -7,8 +7,9 @@
 /// whoever implements this is one connection's view of it. It forgets by age (a day is more than most clients take) and by
 /// number; then the worst is a second copy.
 ///
-/// For each mail the order is: `begin`, `number` for each recipient, `may_have` and `stands_back` for each list and `recipient` for each that was accepted,
-/// `text`, `is_known`, and once there is a verdict `stand_back`, `failed` for each that was not served and `remember`, or `forget`.
+/// For each mail the order is: `begin`, `number` for each recipient, `may_have` and `stands_back` for each list and `recipient`
+/// for each that was accepted, `text`, `is_known`, and once there is a verdict `stand_back`, `failed` for each that was not
+/// served and `remember`, or `forget`.
 ///
 /// `()` remembers nothing: for devices, and for who prefers second copies to a memory.
 pub trait Deliveries {

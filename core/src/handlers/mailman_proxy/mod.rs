@@ -33,9 +33,10 @@ use crate::wire::{ForwardPath, Mailbox, Reply};
 /// - The text goes to both at once; DATA is answered 354 when both did. Upstream's dot is sent first, and only behind its yes Mailman's: a
 ///   server of lists multiplies second copies, so it is the last. If any of them says no before that, no list gets anything.
 /// - All yes is 250. If Mailman then says 4yz, or is lost, the client hears 451, and [`Deliveries`] remember who was served:
-///   the next try goes to all others alone. Lists that may have been served, and others, take two transactions (452 4.5.3): the kind of the
-///   first list first, but where that fails again not each time. That holds for texts with a Message-ID, for others may be equal and still two. A 5yz of Mailman's is that, and says that others were served; to a mail for one list alone its
-///   answer goes through as it is.
+///   the next try goes to all others alone. Lists that may have been served, and others, take two transactions (452 4.5.3):
+///   the kind of the first list comes first, but where that fails again not each time. All of this holds for texts with a
+///   Message-ID, for others may be equal and still two. A 5yz of Mailman's is that, and says that others were served; to a
+///   mail for one list alone its answer goes through as it is.
 /// - What Mailman would refuse once it has the text, as too big or for its long lines, is refused before upstream has it.
 /// - Of a list's address that comes twice in a transaction, Mailman hears once.
 ///
