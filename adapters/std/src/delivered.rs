@@ -111,21 +111,19 @@ impl Memory {
     }
 
     fn forget(&mut self, key: &Key) {
-        let number = self.numbers.get(key).copied();
-        if let Some((_, key, pair)) = number.and_then(|number| self.by_age.remove(&number)) {
-            self.drop(key, pair);
+        if let Some((_, _, pair)) = self.numbers.remove(key).and_then(|number| self.by_age.remove(&number)) {
+            self.uncount(pair);
         }
     }
 
     fn forget_oldest(&mut self) {
         if let Some((_, (_, key, pair))) = self.by_age.pop_first() {
-            self.drop(key, pair);
+            self.numbers.remove(&key);
+            self.uncount(pair);
         }
     }
 
-    /// What has no age any more.
-    fn drop(&mut self, key: Key, pair: Option<Pair>) {
-        self.numbers.remove(&key);
+    fn uncount(&mut self, pair: Option<Pair>) {
         if let Some(Entry::Occupied(mut count)) = pair.map(|pair| self.pairs.entry(pair)) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {

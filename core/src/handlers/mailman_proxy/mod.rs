@@ -109,11 +109,11 @@ impl<'c, L: Lists, D: Deliveries, O: Store> MailmanProxy<'c, L, D, O> {
         if *of(&mut self.transaction.stands, End::Mailman) == Stand::NEW {
             leg.set_address(address);
         }
-        address == leg.address() && !self.transaction.known.is_full() && self.is_of_their_kind(number)
+        address == leg.address() && !self.transaction.known.is_full() && self.goes_along(number)
     }
 
-    /// Whether a list may have the mail as those before it may, or may not have it as they.
-    fn is_of_their_kind(&mut self, number: u64) -> bool {
+    /// Whether a list is of the kind of those before it, which may have the mail or may not, and does not stand back this time.
+    fn goes_along(&mut self, number: u64) -> bool {
         let Self { transaction, deliveries, .. } = self;
         let may_have = deliveries.may_have(number);
         if !transaction.known.is_empty() && transaction.may_have != may_have {
@@ -230,13 +230,11 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         if self.is_broken() {
             return self.give_up(LOST);
         }
-        let [to_upstream, to_mailman] = &self.transaction.stands;
-        let may_be_served_partly = to_mailman.accepted > 1 || (to_mailman.is_used() && to_upstream.is_used());
-        let is_digested = may_be_served_partly || self.deliveries.is_wanted();
-        let Self { legs: [upstream, mailman], transaction, asked, .. } = self;
-        transaction.is_digested = is_digested;
-        transaction.measure = Measure::new(if mailman.size() > 0 { mailman.size() } else { SIZE });
+        let Self { legs: [upstream, mailman], transaction, deliveries, asked, .. } = self;
         let [to_upstream, to_mailman] = &transaction.stands;
+        let may_be_served_partly = to_mailman.accepted > 1 || (to_mailman.is_used() && to_upstream.is_used());
+        transaction.is_digested = may_be_served_partly || deliveries.is_wanted();
+        transaction.measure = Measure::new(if mailman.size() > 0 { mailman.size() } else { SIZE });
         match (to_upstream.is_used(), to_upstream.is_asked) {
             (true, _) => upstream.data(),
             (false, true) => upstream.reset(),
@@ -272,13 +270,11 @@ impl<L: Lists, D: Deliveries, O: Store> Handler for MailmanProxy<'_, L, D, O> {
         }
         let Self { legs, passage, transaction, .. } = self;
         passage.end(|octets| send(legs, transaction, octets));
-        let is_served = self.has_served(End::Upstream);
-        let [upstream, _] = &mut self.legs;
-        if is_served {
+        if self.has_served(End::Upstream) {
             // Without its dot.
-            upstream.reset();
-        } else if self.transaction.stands[0].is_used() {
-            upstream.end_text();
+            of(&mut self.legs, End::Upstream).reset();
+        } else if self.uses(End::Upstream) {
+            of(&mut self.legs, End::Upstream).end_text();
             self.asked = Asked::Upstream;
             return Answer::Later;
         }
